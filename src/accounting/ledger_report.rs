@@ -119,6 +119,8 @@ pub enum Why {
     NotSearched,
     /// Retention may have removed it, but when its load, which has no rate, sent it is not known.
     AgeUnknown,
+    /// It had to come through a pipeline, of whose logs a part is gone that nobody has looked at.
+    LogsCut,
 }
 
 /// A log that started over.

@@ -86,7 +86,7 @@ struct Output {
 }
 
 /// Where and when a message was seen at the output.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SeenAt {
     /// Its partition.
     pub partition: i32,
@@ -94,6 +94,30 @@ pub struct SeenAt {
     pub offset: i64,
     /// When, in µs since the epoch.
     pub at_us: i64,
+}
+
+/// What a reader has read at one place behind a pipeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placed {
+    /// Where, and when it was seen.
+    pub place: SeenAt,
+    /// How many logs had stood in that partition before.
+    pub log: usize,
+    /// Which message of the input it is; absent where it is none of them.
+    pub identity: Option<Identity>,
+}
+
+/// What came of matching both sides of a pipeline.
+#[derive(Debug)]
+pub struct Matches {
+    /// The account of the reader at the output, as if it had read the input.
+    pub account: ReaderAccount,
+    /// How many inputs share their value with another, so that the order alone connects them with their outputs.
+    pub ambiguous: u64,
+    /// Everything of which it is known that the reader has read it, each place once.
+    pub placed: Vec<Placed>,
+    /// How many places the reader has read of which nobody knows any more what stood there.
+    pub unknown: u64,
 }
 
 impl Matcher {
@@ -144,21 +168,40 @@ impl Matcher {
 
     /// Gives every output the identity of its input: the one that it carries, else the n-th output of a value that of its
     /// n-th input, further ones that of its last. What matches no input is foreign. `read` is the account of the reader at the
-    /// output, who decides which outputs count and how many came again; the result goes into the ledger in its place. The
-    /// number tells how many inputs share their value with another, so that the order alone connects them with their outputs.
-    pub fn settle(&self, run: Arc<RunIdentity>, read: &ReaderAccount) -> (ReaderAccount, u64) {
+    /// output, who decides which outputs count and how many came again; `before` is what was known at an earlier look to be
+    /// read, and counts where it is in the log no more.
+    pub fn settle(&self, run: Arc<RunIdentity>, read: &ReaderAccount, before: &[Placed]) -> Matches {
         let mut sides = self.sides();
-        let mut account = read.without_messages(run);
-        let redelivered = read.redelivered();
-        if redelivered.count > 0 {
-            account.read += redelivered.count;
-            account.strangers.insert(super::Class::Redelivered, redelivered);
-        }
         let outputs = std::mem::take(&mut sides.outputs);
+        let (standing, ambiguous) = sides.standing(&outputs, read);
+        let mut stands: HashMap<i32, PagedBitmap> = HashMap::new();
+        for Placed { place, .. } in &standing {
+            stands.entry(place.partition).or_default().insert(place.offset as u64);
+        }
+        let stands = |place: &SeenAt| stands.get(&place.partition).is_some_and(|all| all.contains(place.offset as u64));
+        let is_former = |placed: &&Placed| placed.log < read.former_logs(placed.place.partition);
+        let (former, of_this): (Vec<&Placed>, Vec<&Placed>) = before.iter().partition(is_former);
+        let gone: Vec<Placed> = of_this.into_iter().filter(|placed| !stands(&placed.place)).copied().collect();
+        let mut placed = standing;
+        if !gone.is_empty() {
+            placed.extend(gone);
+            placed.sort_by_key(|placed| (placed.place.partition, placed.place.offset));
+        }
+        let account = accounted(run, read, &placed);
+        placed.extend(former.into_iter().copied());
+        let unknown = read.places().saturating_sub(placed.len() as u64);
+        Matches { account, ambiguous, placed, unknown }
+    }
+}
+
+impl Sides {
+    /// What stands at the output of what the reader has read, in the order of reading, and how many inputs cannot be told apart by it.
+    fn standing(&self, outputs: &[Output], read: &ReaderAccount) -> (Vec<Placed>, u64) {
         let mut next: HashMap<u64, usize> = HashMap::new();
         let mut by_order: HashSet<u64> = HashSet::new();
-        for output in outputs.iter().filter(|output| read.has_read(output.place.partition, output.place.offset)) {
-            let found = output.value.and_then(|value| Some((value, sides.inputs.get(&value)?)));
+        let is_read = |output: &&Output| read.has_read(output.place.partition, output.place.offset);
+        let standing = outputs.iter().filter(is_read).map(|output| {
+            let found = output.value.and_then(|value| Some((value, self.inputs.get(&value)?)));
             let identity = found.and_then(|(value, inputs)| {
                 if let Some(carried) = output.identity.filter(|carried| inputs.contains(carried)) {
                     return Some(carried);
@@ -168,14 +211,28 @@ impl Matcher {
                 *number += 1;
                 inputs.get(*number - 1).or(inputs.last()).copied()
             });
-            let SeenAt { partition, offset, at_us } = output.place;
-            let identity = identity.map(|identity| (identity, true)).ok_or(super::IdentityError::Absent);
-            account.record(&Sighting { partition, offset, at_us, life: 0, identity, altered: false });
-        }
-        let shared = by_order.iter().filter_map(|value| sides.inputs.get(value)).filter(|inputs| inputs.len() > 1);
-        let ambiguous = shared.map(|inputs| inputs.len() as u64).sum();
-        (account, ambiguous)
+            Placed { place: output.place, log: read.former_logs(output.place.partition), identity }
+        });
+        let standing: Vec<Placed> = standing.collect();
+        let shared = by_order.iter().filter_map(|value| self.inputs.get(value)).filter(|inputs| inputs.len() > 1);
+        (standing, shared.map(|inputs| inputs.len() as u64).sum())
     }
+}
+
+/// The account of a reader that has read these.
+fn accounted(run: Arc<RunIdentity>, read: &ReaderAccount, placed: &[Placed]) -> ReaderAccount {
+    let mut account = read.without_messages(run);
+    let redelivered = read.redelivered();
+    if redelivered.count > 0 {
+        account.read += redelivered.count;
+        account.strangers.insert(super::Class::Redelivered, redelivered);
+    }
+    for Placed { place: SeenAt { partition, offset, at_us }, identity, .. } in placed {
+        let identity = identity.map(|identity| (identity, true)).ok_or(super::IdentityError::Absent);
+        let (partition, offset, at_us) = (*partition, *offset, *at_us);
+        account.record(&Sighting { partition, offset, at_us, life: 0, identity, altered: false });
+    }
+    account
 }
 
 #[cfg(test)]
@@ -229,8 +286,8 @@ mod tests {
             });
         }
         read.drain_to(&BTreeMap::from([(0, 8)]));
-        let (account, ambiguous) = matcher.settle(run, &read);
-        assert_eq!(ambiguous, 0);
+        let Matches { account, ambiguous, placed, unknown } = matcher.settle(run, &read, &[]);
+        assert_eq!((ambiguous, placed.len() as u64, unknown), (0, read.read, 0));
         let report = Ledger::new([&sender], [&account]).settle(None);
         let sequences = |class| report.samples(class).iter().map(|s| s.sequence.unwrap()).collect::<Vec<_>>();
         assert!(report.drained);
@@ -240,6 +297,7 @@ mod tests {
         assert!(MatchBy::path("$..id").is_err());
         assert_eq!(MatchBy::path("$[0]['a']"), MatchBy::path("0.a"));
     }
+
     #[test]
     fn inputs_that_share_a_value_are_told_apart_only_where_outputs_carry_identities() {
         let run = RunIdentity::new(9);
@@ -266,7 +324,7 @@ mod tests {
                     altered: false,
                 });
             }
-            let (account, ambiguous) = matcher.settle(run.clone(), &read);
+            let Matches { account, ambiguous, .. } = matcher.settle(run.clone(), &read, &[]);
             (account.producer_seen(0).unwrap().seen.iter().collect::<Vec<_>>(), ambiguous)
         };
         assert_eq!(settle(true), (vec![1, 2], 0));
@@ -294,8 +352,8 @@ mod tests {
             read.record(&Sighting { partition: 0, offset, at_us: 0, life: 0, identity, altered: false });
         }
         read.drain_to(&BTreeMap::from([(0, 3)]));
-        let (account, ambiguous) = matcher.settle(run, &read);
-        assert_eq!(ambiguous, 0);
+        let Matches { account, ambiguous, placed, unknown } = matcher.settle(run, &read, &[]);
+        assert_eq!((ambiguous, placed.len() as u64, unknown), (0, read.read, 0));
         let report = Ledger::new([&sender], [&account]).settle(None);
         assert_eq!((report.count(Class::Lost), report.count(Class::Duplicated)), (0, 1));
     }

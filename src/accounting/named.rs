@@ -72,6 +72,7 @@ impl Settlement {
             readers,
             evidence: _,
             evidence_by_topic,
+            untold: _,
             terms,
             guaranteed: _,
             missing,

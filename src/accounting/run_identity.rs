@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 pub struct RunIdentity {
     nonce: u64,
     producers: RwLock<Vec<Registered>>,
-    /// Which partitions the members of each group hold, over all steps of the run.
-    groups: Mutex<BTreeMap<String, BTreeMap<Member, BTreeSet<i32>>>>,
+    /// Which partitions the members hold, over all steps of the run, by group and topic.
+    groups: Mutex<BTreeMap<(String, String), BTreeMap<Member, BTreeSet<i32>>>>,
     /// The step to which each partition of a topic was given last, by group and topic.
     given: Mutex<BTreeMap<(String, String), BTreeMap<i32, String>>>,
     /// How far the readers of each group and topic have come, by their steps.
@@ -71,18 +71,19 @@ impl RunIdentity {
         producers.get(usize::from(producer)).is_some_and(|registered| registered.topic == topic)
     }
 
-    fn groups(&self) -> MutexGuard<'_, BTreeMap<String, BTreeMap<Member, BTreeSet<i32>>>> {
+    fn groups(&self) -> MutexGuard<'_, BTreeMap<(String, String), BTreeMap<Member, BTreeSet<i32>>>> {
         lock(&self.groups)
     }
 
-    /// A member of a group has been given what it holds, which may be nothing.
-    pub fn member_holds(&self, group: &str, step: &str, number: usize, partitions: BTreeSet<i32>) {
-        self.groups().entry(group.to_owned()).or_default().insert((step.to_owned(), number), partitions);
+    /// A member of a group has been given what it holds of a topic, which may be nothing.
+    pub fn member_holds(&self, group: &str, topic: &str, step: &str, number: usize, partitions: BTreeSet<i32>) {
+        let place = (group.to_owned(), topic.to_owned());
+        self.groups().entry(place).or_default().insert((step.to_owned(), number), partitions);
     }
 
-    /// A member of a group is gone.
-    pub fn member_left(&self, group: &str, step: &str, number: usize) {
-        if let Some(members) = self.groups().get_mut(group) {
+    /// A member of a group that reads a topic is gone.
+    pub fn member_left(&self, group: &str, topic: &str, step: &str, number: usize) {
+        if let Some(members) = self.groups().get_mut(&(group.to_owned(), topic.to_owned())) {
             members.remove(&(step.to_owned(), number));
         }
     }
@@ -127,20 +128,24 @@ impl RunIdentity {
         lock(&self.names).get(group).cloned().unwrap_or_default()
     }
 
-    /// Whether a member of a group has been given anything, or nothing, since it came.
-    pub fn is_member(&self, group: &str, step: &str, number: usize) -> bool {
-        self.groups().get(group).is_some_and(|members| members.contains_key(&(step.to_owned(), number)))
-    }
-
-    /// What all members of a group hold together, whichever step they belong to.
-    pub fn held_by(&self, group: &str) -> BTreeSet<i32> {
-        self.groups().get(group).map(|members| members.values().flatten().copied().collect()).unwrap_or_default()
-    }
-
-    /// What members of other steps hold.
-    pub fn held_beside(&self, group: &str, step: &str) -> BTreeSet<i32> {
+    /// Whether a member of a group has been given anything of a topic, or nothing, since it came.
+    pub fn is_member(&self, group: &str, topic: &str, step: &str, number: usize) -> bool {
         let groups = self.groups();
-        let Some(members) = groups.get(group) else { return BTreeSet::new() };
+        let members = groups.get(&(group.to_owned(), topic.to_owned()));
+        members.is_some_and(|members| members.contains_key(&(step.to_owned(), number)))
+    }
+
+    /// What all members of a group hold of a topic together, whichever step they belong to.
+    pub fn held_by(&self, group: &str, topic: &str) -> BTreeSet<i32> {
+        let groups = self.groups();
+        let members = groups.get(&(group.to_owned(), topic.to_owned()));
+        members.map(|members| members.values().flatten().copied().collect()).unwrap_or_default()
+    }
+
+    /// What members of other steps hold of a topic.
+    pub fn held_beside(&self, group: &str, topic: &str, step: &str) -> BTreeSet<i32> {
+        let groups = self.groups();
+        let Some(members) = groups.get(&(group.to_owned(), topic.to_owned())) else { return BTreeSet::new() };
         members.iter().filter(|((other, _), _)| other != step).flat_map(|(_, held)| held.iter().copied()).collect()
     }
 
@@ -166,6 +171,19 @@ impl ProducerTicket {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_group_holds_of_one_topic_is_nothing_of_another() {
+        let run = RunIdentity::new(7);
+        run.member_holds("g", "t", "one", 0, BTreeSet::from([0, 1]));
+        run.member_holds("g", "u", "two", 0, BTreeSet::from([0]));
+        assert_eq!(run.held_by("g", "t"), BTreeSet::from([0, 1]));
+        assert!(run.held_beside("g", "t", "one").is_empty(), "partition 0 of another topic is another one");
+        assert_eq!(run.held_beside("g", "u", "one"), BTreeSet::from([0]));
+        assert!(run.is_member("g", "t", "one", 0) && !run.is_member("g", "u", "one", 0));
+        run.member_left("g", "u", "two", 0);
+        assert!(run.held_by("g", "u").is_empty() && !run.held_by("g", "t").is_empty());
+    }
 
     #[test]
     fn a_partition_is_the_steps_to_which_it_was_given_last() {

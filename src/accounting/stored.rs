@@ -4,7 +4,7 @@ use super::allowance::MOST_ROWS;
 use super::changes::{ChangeBasis, ChangeSettlement, NotStored, Reconciliation};
 use super::matching::Matching;
 use super::pipelines::Pipelines;
-use super::{Class, KeySpec, Ledger, LedgerReport, LogEvidence, ReaderAccount, SenderAccount, Terms};
+use super::{Class, KeySpec, Ledger, LedgerReport, LogEvidence, PagedBitmap, ReaderAccount, SenderAccount, Terms};
 use crate::ground::lock;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -30,6 +30,9 @@ pub struct Settlement {
     /// The same of each topic, where the senders write to several.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub evidence_by_topic: BTreeMap<String, LogEvidence>,
+    /// Messages of which nobody can tell whether they came through a pipeline, by producer: its logs are not all there any more.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub untold: BTreeMap<u16, PagedBitmap>,
     /// What the scenario declares about messages that may go.
     pub terms: Terms,
     /// Whether a guarantee is judged by it: a sender of which nothing was acknowledged then decides nothing.
@@ -65,7 +68,7 @@ impl Settlement {
     /// The ledger of these accounts.
     pub fn ledger(&self) -> Ledger<'_> {
         let ledger = Ledger::new(&self.senders, &self.readers).beside(&self.beside).under(self.terms.clone());
-        ledger.searched(&self.evidence_by_topic)
+        ledger.searched(&self.evidence_by_topic).untold(&self.untold)
     }
 
     /// Why the readers' accounts are not complete, where they are not.
@@ -169,6 +172,15 @@ mod tests {
             basis: ChangeBasis::Rows(rows),
             checks: vec![FigureCheck { subject, at: Some((line, 1)), figure }],
         }
+    }
+
+    #[test]
+    fn what_nobody_can_tell_of_is_stored() {
+        let untold = BTreeMap::from([(3_u16, (0..5).collect::<PagedBitmap>())]);
+        let text = serde_json::to_string(&Settlement { untold, ..Settlement::default() }).unwrap();
+        let read: Settlement = serde_json::from_str(&text).unwrap();
+        assert_eq!(read.untold[&3].iter().collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+        assert!(!serde_json::to_string(&Settlement::default()).unwrap().contains("untold"));
     }
 
     #[test]

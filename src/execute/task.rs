@@ -8,7 +8,8 @@ use crate::record::{EventKind, Failure, Quantity, Section, StepRecord, StepStatu
 use crate::scenario::Modifiers;
 use crate::text::{Location, Origin};
 use crate::verb::{
-    AnyStep, ErrorKind, SharedRun, StepContext, StepError, StepOutcome, Stop, StopSignal, Stopper, VerbEntry, stopper,
+    AnyStep, ErrorKind, SharedRun, StepContext, StepError, StepOutcome, Stop, StopSignal, Stopper, VerbEntry, Work,
+    stopper,
 };
 use futures_util::FutureExt;
 use serde_json::Value;
@@ -221,6 +222,7 @@ impl Task {
             consumed: outcome.consumed,
             written: outcome.written,
             captures: outcome.captures,
+            runs: self.entry.work == Work::Runs,
             judged: outcome.judged,
             details: outcome.details,
         };

@@ -1,6 +1,7 @@
 //! Lag recovery: when what readers had left to read was at its level before a fault again.
 
 use super::met::Course;
+use super::readers::feeds_programs;
 use super::recovery::{Hit, NOTHING_TO_READ, Recovered, Worst, faults_of, had_nothing, hit_by, is_written, recovered};
 use crate::record::{ConsumeReport, FaultRecord, Observed, Record, StepRecord};
 
@@ -40,6 +41,7 @@ pub(super) fn lag_recovery_from<'a>(record: &Record, faults: impl Iterator<Item 
             }
             let untold = match hit {
                 Hit::Pipeline => Some(HELD_BACK),
+                Hit::Brokers if !is_written(record, report) && feeds_programs(record, &course) => Some(HELD_BACK),
                 _ => had_nothing(record, report, &course).then_some(NOTHING_TO_READ),
             };
             let written = match hit {

@@ -45,6 +45,12 @@ fn is_satisfied(report: &ConsumeReport) -> bool {
     report.until_reached == Some(true) && report.read_all.unwrap_or(report.drained != Some(false))
 }
 
+/// Whether a program under test ran while a fault was in force: what that writes is late when its brokers are away.
+pub(super) fn feeds_programs(record: &Record, course: &Course) -> bool {
+    let across = |step: &StepRecord| step.started < course.undone && step.ended > course.effective;
+    record.steps.iter().any(|step| step.runs && across(step))
+}
+
 /// Whether a reader had read something before a fault and, of a group, held a partition when it began.
 fn was_reading(report: &ConsumeReport, course: &Course) -> bool {
     let began = |at_us: u64| seconds_of(at_us) < course.effective;
@@ -98,12 +104,38 @@ pub(super) fn piped(
     }
 }
 
+/// A reader of what a program under test makes of a load, after a fault on the brokers of both: with its first message, where it had to wait
+/// for that longer than it did before.
+pub(super) fn programmed(record: &Record, load: &StepRecord, report: &ConsumeReport, course: &Course) -> Recovered {
+    let usual = longest_wait(report, course.effective);
+    match piped(record, load, report, course, true) {
+        Recovered::At(at) | Recovered::Never(at) | Recovered::NotYet(at) if at - course.undone <= usual => {
+            Recovered::NotConcerned
+        }
+        recovered => recovered,
+    }
+}
+
+/// The longest time between two messages of a reader up to a time of the run, in seconds.
+fn longest_wait(report: &ConsumeReport, until: f64) -> f64 {
+    let (mut last, mut longest): (Option<f64>, f64) = (None, 0.0);
+    for slice in report.timeline.iter().filter(|slice| slice.sample.read > 0) {
+        let (from, to) = (seconds_of(slice.start_us), seconds_of(slice.end_us));
+        if to > until {
+            break;
+        }
+        longest = longest.max(last.map_or(0.0, |last| from - last));
+        last = Some(to);
+    }
+    longest
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::judge::recovery::recovered;
-    use crate::judge::recovery::tests::{load, reading, record};
-    use crate::record::RebalanceEvent;
+    use crate::judge::recovery::tests::{is, load, program, reading, record, sparse, untold};
+    use crate::judge::recovery::{recovered, recovery_time};
+    use crate::record::{Observed, RebalanceEvent, TargetKind};
     use std::collections::BTreeMap;
 
     /// How a reader fared that was read from until the broker was paused at 9 s, and not since.
@@ -152,5 +184,31 @@ mod tests {
         let taken = |at: u64| event(at * 1_000_000, &[], &[0]);
         assert_eq!(of_group(&[given.clone(), taken(6)]), Recovered::NotConcerned, "others had taken over before");
         assert_eq!(of_group(&[given, taken(12)]), Recovered::Untold(NEVER_LOOKED), "the fault took it away");
+    }
+
+    #[test]
+    fn what_a_program_writes_tells_when_it_works_again() {
+        let of = |target: &str, kind: TargetKind, steps: Vec<StepRecord>| {
+            let mut record = record(target, 10.0, steps);
+            record.faults[0].kind = Some(kind);
+            recovery_time(&record, record.step("outage").expect("it is there"))
+        };
+        let job = |steps: Vec<StepRecord>| of("job", TargetKind::Program, steps);
+        let fed = || sparse(&[0, 9, 20], None);
+        assert!(is(&job(vec![fed(), reading("out", &[5, 14], &[])]), 4.0));
+        assert!(is(&of("mirror", TargetKind::Connector, vec![fed(), reading("out", &[5, 14], &[])]), 4.0));
+        assert!(job(vec![fed(), reading("out", &[5], &[])]).is_open(), "it has written nothing since");
+        let idle = job(vec![sparse(&[0, 20], None), reading("out", &[5, 20], &[])]);
+        assert!(untold(&idle, "nothing for it to read"), "{idle}");
+        let nothing = |observed: Observed| matches!(observed, Observed::Nothing { .. });
+        assert!(nothing(job(vec![fed(), reading("errors", &[], &[(8, 0)])])), "nothing ever came there");
+        assert!(nothing(of("postgres", TargetKind::Service, vec![fed(), reading("out", &[5, 14], &[])])));
+        // Brokers were away: the program has to come back to them as well.
+        let broker = |steps: Vec<StepRecord>| of("kafka-1", TargetKind::Service, steps);
+        assert!(is(&broker(vec![fed(), program(), reading("out", &[5, 14], &[])]), 4.0));
+        assert!(broker(vec![fed(), program(), reading("out", &[5], &[])]).is_open());
+        assert!(is(&broker(vec![fed(), program(), reading("out", &[3, 5, 14], &[])]), 4.0));
+        assert!(is(&broker(vec![fed(), program(), reading("out", &[1, 5, 12], &[])]), 0.0), "it writes only so often");
+        assert!(is(&broker(vec![fed(), reading("out", &[5, 14], &[])]), 0.0), "others write it, and nobody knows when");
     }
 }

@@ -1,14 +1,14 @@
 //! Recovery: when what a fault hit worked again.
 //!
 //! A fault on a reader hits that reader. A fault on a service hits the loads and readers that ran both while it was in
-//! force and after it: of a broker every load and the readers of what loads write, of Kafka Connect, a connector, a program or PostgreSQL
-//! the readers of a pipeline, whose topics no `produce` step writes, of PostgreSQL the loads of the database too. A load that had ended, or
+//! force and after it: of a broker every load, the readers of what loads write, and those of what a program makes of it, of Kafka Connect,
+//! a connector, a program or PostgreSQL the readers of a pipeline, whose topics no `produce` step writes, of PostgreSQL the loads of the database too. A load that had ended, or
 //! whose acknowledgements say nothing about the broker, is no witness. A reader that decodes changes worked again when the first change
 //! arrived that was waited for.
 
 use super::measure::seconds_of;
 use super::met::{Course, Dues};
-use super::readers::{piped, read_again};
+use super::readers::{feeds_programs, piped, programmed, read_again};
 use crate::environment::{Action, ServiceId};
 use crate::record::gaps::FirstAck;
 use crate::record::{
@@ -101,7 +101,11 @@ pub fn recovered(record: &Record, load: &StepRecord, fault: &FaultRecord) -> Rec
             // Between topics messages are what it is fed with; a reader that never had any may be of a topic for errors.
             let had_some = report.first_read_us.is_some_and(|first| seconds_of(first) < course.effective);
             let by_messages = matches!(hit, Hit::Pipeline) && !is_of_database(fault) && had_some;
-            piped(record, load, report, &course, by_messages)
+            let of_a_program = matches!(hit, Hit::Brokers) && had_some && feeds_programs(record, &course);
+            match piped(record, load, report, &course, by_messages) {
+                Recovered::NotConcerned if of_a_program => programmed(record, load, report, &course),
+                recovered => recovered,
+            }
         }
     }
 }

@@ -199,6 +199,7 @@ mod tests {
             consumed: None,
             written: None,
             captures: None,
+            runs: false,
             judged: false,
             details: serde_json::json!({ "hunter2hunter2": ["hunter2", "hunter2"], "stdout": "it is done\nhunter2\nhunter2" }),
         };

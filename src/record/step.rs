@@ -122,6 +122,9 @@ pub struct StepRecord {
     /// The connector that it made or changed, where its replication slot is looked at while the run lasts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub captures: Option<String>,
+    /// Whether it ran a program under test.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub runs: bool,
     /// Whether the step itself held what it saw (an answer, an output, an archive) against what the scenario states: done, that is a
     /// check that passed, and failed, one that did not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

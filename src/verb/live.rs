@@ -236,6 +236,7 @@ impl LiveSteps {
             .collect();
         let as_record = |(id, step): (String, Live)| StepRecord {
             verb: scope.step(&id).map(|step| step.verb.to_owned()).unwrap_or_default(),
+            runs: matches!(step, Live::Program(_)),
             status: StepStatus::Running,
             ended: now_us as f64 / 1e6,
             ..step.so_far(now_us).as_step(&id)

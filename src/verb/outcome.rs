@@ -71,6 +71,7 @@ impl StepOutcome {
             consumed: self.consumed.clone(),
             written: self.written.clone(),
             captures: self.captures.clone(),
+            runs: false,
             judged: self.judged,
             details: Value::Null,
         }

@@ -17,15 +17,15 @@ use super::rights::{self, Use};
 use super::topic::check_topic_name;
 use crate::delivery::arrive;
 use crate::environment::{Grant, Needs};
-use crate::load::consume::{CommitMode as LoadCommit, ReadFrom as LoadFrom, ReadLimit as LoadUntil};
+use crate::load::consume::{
+    CommitMode as LoadCommit, LiveConsume, ReadFrom as LoadFrom, ReadLimit as LoadUntil, ReaderCapture,
+};
 use crate::load::{ConsumeJob, ConsumeSpec};
 use crate::record::ConsumeReport;
 use crate::scenario::Guarantee;
 use crate::scenario::units::{Count, Length};
 use crate::text::Problem;
-use crate::verb::{
-    CheckContext, FOREVER, Facts, Live, LiveReader, Scope, Step, StepContext, StepError, StepOutcome, Stop, Work,
-};
+use crate::verb::{CheckContext, FOREVER, Facts, Live, Scope, Step, StepContext, StepError, StepOutcome, Stop, Work};
 use content::{measure, read_schema, tap};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -228,23 +228,8 @@ impl Step for Consume {
             () = live.finished() => None,
             reason = cx.stop.asked() => Some(reason),
         };
-        let mut drained = true;
-        if stop == Some(Stop::RunEnd) {
-            // What was stopped on the way is undone before the drain, as any other fault.
-            reader.revive().await?;
-            let patience = self.drain.map_or(DRAIN, |drain| drain.0);
-            if let Some(capture) = capture.as_ref().filter(|capture| capture.decodes()) {
-                arrive(&cx.run, capture, reader.as_ref(), Instant::now() + patience).await?;
-            }
-            drained = reader.drain(patience).await?;
-        }
-        if stop.is_none() && self.until.is_some_and(|until| until.count.is_none()) {
-            // Nothing can be called lost unless the reader is known to have reached the log's end.
-            drained = reader.drain(self.drain.map_or(DRAIN, |drain| drain.0)).await?;
-        } else if stop.is_none() {
-            reader.note_end().await?;
-        }
-        let (exhausted, own) = (live.is_exhausted(), live.own());
+        let mut drained = self.come_to_its_end(&reader, stop, capture.as_ref(), cx).await?;
+        let (own, whole) = (live.own(), reader.is_whole());
         let report = joined(&reader, stop, drained).await?;
         if let Some(pauses) = report.pauses() {
             let words = format!("{}: its figures include the time for which the scenario paused {pauses}", cx.id);
@@ -264,7 +249,11 @@ impl Step for Consume {
         }
         if let (Some(total), Some(false)) = (total, reached) {
             let read = if counts_own { own } else { outcome.consumed.as_ref().map_or(0, |report| report.read) };
-            return Err(not_reached(read, total, exhausted).after(outcome));
+            if whole {
+                return Err(not_reached(read, total, &live).after(outcome));
+            }
+            content::held_back(read, total, cx);
+            drained = false;
         }
         if let Some(assertions) = &assertions {
             outcome = content::settle(assertions, drained, outcome, cx)?;
@@ -285,17 +274,45 @@ async fn joined(reader: &Reader, stop: Option<Stop>, drained: bool) -> Result<Co
     Ok(report)
 }
 
-/// Fewer messages were read than `until` asks for; `exhausted`: there are no more.
-fn not_reached(read: u64, total: u64, exhausted: bool) -> StepError {
-    let why = match exhausted {
-        true => ": every step that writes the topic is over, and the log is read to its end",
-        false => "",
+/// Fewer messages were read than `until` asks for, and why, where there are no more.
+fn not_reached(read: u64, total: u64, live: &LiveConsume) -> StepError {
+    let why = match (live.is_exhausted(), live.is_left_to_strangers()) {
+        (true, false) => ": every step that writes the topic is over, and the log is read to its end",
+        (true, true) => {
+            ": every step that writes the topic is over, and the group has given what is left to nobody of this run"
+        }
+        (false, _) => "",
     };
     StepError::check("count-not-reached", format!("{read} of {total} different messages were read{why}"))
         .at("/until/count")
 }
 
 impl Consume {
+    /// Has the reader come to the end of the log, where it is to; whether it is known to be there.
+    async fn come_to_its_end(
+        &self,
+        reader: &Reader,
+        stop: Option<Stop>,
+        capture: Option<&Arc<ReaderCapture>>,
+        cx: &StepContext,
+    ) -> Result<bool, StepError> {
+        let patience = self.drain.map_or(DRAIN, |drain| drain.0);
+        match stop {
+            Some(Stop::RunEnd) => {
+                // What was stopped on the way is undone before the drain, as any other fault.
+                reader.revive().await?;
+                if let Some(capture) = capture.filter(|capture| capture.decodes()) {
+                    arrive(&cx.run, capture, reader, Instant::now() + patience).await?;
+                }
+                reader.drain_whole(patience).await
+            }
+            // Nothing can be called lost unless the reader is known to have reached the log's end.
+            None if self.until.is_some_and(|until| until.count.is_none()) => reader.drain_whole(patience).await,
+            None => reader.note_end().await.map(|()| true),
+            Some(Stop::Now | Stop::Timeout) => Ok(true),
+        }
+    }
+
     /// Metrics that this reader cannot have.
     fn lacks(&self) -> BTreeMap<&'static str, &'static str> {
         let mut lacks = BTreeMap::new();

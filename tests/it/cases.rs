@@ -71,6 +71,12 @@ cases! {
         k76_a_later_check_that_asks_for_less
         k77_another_step_of_the_group_joins_after_a_check
         k78_refused_as_expected_beside_a_load
+        k91_written_again_behind_a_cut
+        k92_output_deleted_before_its_check
+        k93_input_deleted_before_its_check
+        k95_latencies_before_an_open_transaction
+        k96_named_twice
+        k98_two_topics_of_one_group
         r41_fenced
         r53_tombstones
         r54_past_timestamps
@@ -175,6 +181,8 @@ cases! {
         k52_columns_change_while_rows_flow
         k53_rows_before_a_connector_without_snapshot
         k62_writer_that_no_check_names
+        k94_count_behind_an_open_transaction
+        k97_a_count_that_strangers_have
         r02_decimal_string
         r04_time_key
         r05_unwrap

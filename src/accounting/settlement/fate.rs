@@ -5,7 +5,7 @@ use super::successors::Successors;
 use crate::accounting::ledger_report::{Attribution, Why};
 use crate::accounting::sender::WroteTo;
 use crate::accounting::terms::{Expiry, Supersession};
-use crate::accounting::{LogEvidence, SenderAccount, Terms};
+use crate::accounting::{LogEvidence, PagedBitmap, SenderAccount, Terms};
 use std::collections::{BTreeMap, HashMap};
 
 /// The column of a message that nobody has read.
@@ -40,6 +40,8 @@ impl<'a> Searched<'a> {
 /// Everything that decides.
 pub(super) struct FateSearch<'a> {
     pub(super) searched: Searched<'a>,
+    /// Messages of which nobody can tell whether they came through a pipeline, by producer.
+    pub(super) untold: Option<&'a BTreeMap<u16, PagedBitmap>>,
     pub(super) joined: &'a Joined,
     pub(super) terms: &'a Terms,
     /// By topic.
@@ -80,6 +82,10 @@ impl FateSearch<'_> {
         };
         if !reached {
             return UnreadFate::Unread(Why::NotReached);
+        }
+        let untold = self.untold.and_then(|untold| untold.get(&sender.producer));
+        if untold.is_some_and(|messages| messages.contains(sequence)) {
+            return UnreadFate::Unread(Why::LogsCut);
         }
         if let Some((_, offset)) = found {
             if seen.is_some_and(|seen| seen.end.is_some_and(|end| offset >= end)) {

@@ -28,6 +28,8 @@ pub struct Ledger<'a> {
     terms: Terms,
     /// What a fresh read of each topic found, where there are several.
     searched: Option<&'a BTreeMap<String, LogEvidence>>,
+    /// Messages of which nobody can tell whether they came through a pipeline, by producer.
+    untold: Option<&'a BTreeMap<u16, PagedBitmap>>,
     sample_limit: usize,
 }
 
@@ -69,6 +71,12 @@ impl<'a> Ledger<'a> {
         self
     }
 
+    /// Messages of which nobody can tell whether they came through a pipeline, by producer: where no reader saw them, they are unread.
+    pub fn untold(mut self, messages: &'a BTreeMap<u16, PagedBitmap>) -> Self {
+        self.untold = Some(messages);
+        self
+    }
+
     /// The acknowledged sequences that no reader saw, by producer: what a fresh read has to look for. Nothing where no
     /// reader has come to any end, since nothing can be said then.
     pub fn missing(&self) -> HashMap<u16, PagedBitmap> {
@@ -107,6 +115,7 @@ impl<'a> Ledger<'a> {
         let search = FateSearch {
             successors: self.successors(&searched),
             searched,
+            untold: self.untold,
             joined: &joined,
             terms: &self.terms,
             elsewhere: !self.readers.is_empty() && self.readers.iter().all(|reader| reader.elsewhere),
@@ -329,6 +338,9 @@ impl Why {
                  stood in is not known"
             ),
             Self::NotSearched => format!("the log could not be searched for {count} acknowledged {are}"),
+            Self::LogsCut => format!(
+                "whether {count} acknowledged {are} came through the pipeline is not known, as its logs are not all there any more"
+            ),
             Self::AgeUnknown => format!(
                 "{count} acknowledged {are} are gone from the start of the log, and whether {they} had come to the age of `retention.ms` is \
                  not known: the load had no rate"

@@ -28,6 +28,7 @@ pub(in crate::judge) fn step(id: &str, verb: &str, started: u64, ended: u64) -> 
         consumed: None,
         written: None,
         captures: None,
+        runs: false,
         judged: false,
         details: serde_json::Value::Null,
     }
@@ -149,7 +150,7 @@ pub(in crate::judge) fn sampled(id: &str, end: u64, lags: &[(u64, i64)]) -> Step
     StepRecord { consumed: Some(Box::new(report)), ..step(id, "consume", 0, end) }
 }
 
-fn untold(observed: &Observed, words: &str) -> bool {
+pub(in crate::judge) fn untold(observed: &Observed, words: &str) -> bool {
     matches!(observed, Observed::Unknown { reason } if reason.contains(words))
 }
 
@@ -231,7 +232,7 @@ fn a_paused_member_is_back_when_it_reads_again() {
 }
 
 /// A load of which a message was sent, and soon acknowledged, at each of these seconds; `gap` is when one waited.
-fn sparse(sent: &[u64], gap: Option<(u64, u64)>) -> StepRecord {
+pub(in crate::judge) fn sparse(sent: &[u64], gap: Option<(u64, u64)>) -> StepRecord {
     let mut step = load(20, 20, gap.map(|(start, end)| (start, Some(end))));
     let report = step.produced.as_mut().expect("a report");
     for second in sent {
@@ -284,6 +285,11 @@ fn a_reader_that_had_nothing_to_read_during_a_fault_tells_nothing_of_it() {
     assert!(is(&told(&[0, 15, 20], 3), 4.0), "it had not read all of what was there before");
 }
 
+/// A program under test, as long as the others.
+pub(in crate::judge) fn program() -> StepRecord {
+    StepRecord { runs: true, ..step("job", "program", 0, 20) }
+}
+
 /// Names say nothing where the record tells what a fault was done to: a reader named as a service, a topic named as a connector.
 #[test]
 fn what_a_fault_was_done_to_is_not_guessed_from_its_name() {
@@ -330,6 +336,8 @@ fn a_lag_that_the_fault_could_not_raise_tells_nothing_of_it() {
     }
     let beside = of("job", TargetKind::Program, vec![load(20, 20, None), level()]);
     assert!(matches!(beside, Observed::Nothing { .. }), "it reads what a load writes: {beside}");
+    let piped = broker(vec![load(20, 20, None), program(), reading("out", &[5], &[(8, 0), (11, 0)])]);
+    assert!(untold(&piped, "not in its topic yet"), "a program writes it: {piped}");
     // The only load had ended before, and all of it was read.
     let quiet = broker(vec![sparse(&[0], None), level()]);
     assert!(untold(&quiet, "nothing for it to read"), "{quiet}");
@@ -375,23 +383,4 @@ fn a_reader_met_a_fault_on_its_brokers_where_it_had_something_to_read() {
     life.end_us = Some(9 * S);
     killed.consumed.as_mut().expect("a reader").lives.push(life);
     assert!(is(&of(killed), 0.0));
-}
-
-#[test]
-fn what_a_program_writes_tells_when_it_works_again() {
-    let of = |target: &str, kind: TargetKind, steps: Vec<StepRecord>| {
-        let mut record = record(target, 10.0, steps);
-        record.faults[0].kind = Some(kind);
-        recovery_time(&record, record.step("outage").expect("it is there"))
-    };
-    let job = |steps: Vec<StepRecord>| of("job", TargetKind::Program, steps);
-    let fed = || sparse(&[0, 9, 20], None);
-    assert!(is(&job(vec![fed(), reading("out", &[5, 14], &[])]), 4.0));
-    assert!(is(&of("mirror", TargetKind::Connector, vec![fed(), reading("out", &[5, 14], &[])]), 4.0));
-    assert!(job(vec![fed(), reading("out", &[5], &[])]).is_open(), "it has written nothing since");
-    let idle = job(vec![sparse(&[0, 20], None), reading("out", &[5, 20], &[])]);
-    assert!(untold(&idle, "nothing for it to read"), "{idle}");
-    let nothing = |observed: Observed| matches!(observed, Observed::Nothing { .. });
-    assert!(nothing(job(vec![fed(), reading("errors", &[], &[(8, 0)])])), "nothing ever came there");
-    assert!(nothing(of("postgres", TargetKind::Service, vec![fed(), reading("out", &[5, 14], &[])])));
 }

@@ -13,6 +13,8 @@ const OK: Code = Code::RD_KAFKA_RESP_ERR_NO_ERROR;
 const REBALANCE_QUERY_MS: c_int = 5000;
 /// "No offset" in a list of partitions: nothing is committed for it.
 const NO_OFFSET: i64 = -1001;
+/// The answer where nobody was asked.
+const NOBODY: Code = Code::RD_KAFKA_RESP_ERR__TIMED_OUT;
 
 pub(super) unsafe extern "C" fn log_callback(
     rk: *const rd_kafka_t,
@@ -79,10 +81,8 @@ pub(super) unsafe extern "C" fn rebalance_callback(
         let (cooperative, closing) = (state.cooperative, state.is_closing());
         if code == Code::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
             // Who leaves reads nothing of it, wherever that would begin.
-            if !closing {
-                rd_kafka_committed(rk, list, REBALANCE_QUERY_MS);
-            }
-            for element in elements.iter_mut().filter(|element| !closing && element.offset < 0) {
+            let told = if closing { NOBODY } else { rd_kafka_committed(rk, list, REBALANCE_QUERY_MS) };
+            for element in elements.iter_mut().filter(|element| is_uncommitted(told, element)) {
                 let (mut low, mut high) = (-1, -1);
                 let (topic, partition) = (element.topic, element.partition);
                 let answer =
@@ -113,6 +113,12 @@ pub(super) unsafe extern "C" fn rebalance_callback(
     }
 }
 
+/// Whether the group has answered that nothing is committed for a partition. Where it has not answered, its member may not begin at the
+/// start or the end of the log: the client asks on by itself.
+fn is_uncommitted(answer: Code, partition: &rd_kafka_topic_partition_t) -> bool {
+    answer == OK && partition.err == OK && partition.offset < 0
+}
+
 /// SAFETY: `error` must be null or owned by the caller.
 unsafe fn drop_error(error: *mut rd_kafka_error_t) {
     if !error.is_null() {
@@ -129,6 +135,23 @@ mod tests {
     use std::collections::BTreeMap;
     use std::sync::Arc;
     use std::time::{Duration, Instant};
+
+    #[test]
+    fn what_a_coordinator_has_not_said_is_not_taken_for_nothing_committed() {
+        let mut list = TopicPartitionList::new();
+        list.add_partition("t", 0);
+        // SAFETY: the list holds one partition and lives to the end of the test.
+        let partition = unsafe { &mut *(*list.ptr()).elems };
+        partition.offset = NO_OFFSET;
+        assert!(is_uncommitted(OK, partition));
+        for failure in [Code::RD_KAFKA_RESP_ERR__TIMED_OUT, Code::RD_KAFKA_RESP_ERR_NOT_COORDINATOR] {
+            assert!(!is_uncommitted(failure, partition), "nobody knows: {failure:?}");
+        }
+        partition.err = Code::RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT;
+        assert!(!is_uncommitted(OK, partition), "of this one nobody knows");
+        (partition.err, partition.offset) = (OK, 7);
+        assert!(!is_uncommitted(OK, partition), "it goes on there");
+    }
 
     #[test]
     fn who_leaves_agrees_to_a_rebalance_and_asks_nothing() {

@@ -38,7 +38,7 @@ impl ConsumeJob {
     /// partition together.
     pub fn is_assigned(&self) -> bool {
         let Some(group) = &self.shared.spec.group else { return true };
-        let held = self.shared.spec.run.held_by(group);
+        let held = self.shared.spec.run.held_by(group, &self.shared.spec.topic);
         self.has_joined() && self.shared.partitions().iter().all(|partition| held.contains(partition))
     }
 
@@ -48,7 +48,7 @@ impl ConsumeJob {
         let running: Vec<usize> =
             self.shared.books().lives.iter().filter(|life| life.end.is_none()).map(|life| life.member).collect();
         let spec = &self.shared.spec;
-        running.into_iter().all(|member| spec.run.is_member(group, &spec.name, member))
+        running.into_iter().all(|member| spec.run.is_member(group, &spec.topic, &spec.name, member))
     }
 
     /// Whether the group is stable with more members than this reader has: the others hold the rest.

@@ -34,11 +34,12 @@ impl ConsumeJob {
         drained
     }
 
-    /// [`Self::drain`], and whether it is of no use to go on: everything was reached, or nobody is left to read.
+    /// [`Self::drain`], and whether it is of no use to go on: everything was reached, or a client cannot go on. Members that do not run
+    /// now may be brought back.
     pub fn drain_on(&mut self, deadline: Instant) -> (bool, bool) {
         let drained = self.drain(deadline);
-        let is_over = self.shared.live.is_failed() || self.shared.live.alive() == 0;
-        (drained, is_over || drained && self.shared.books().account.held_back().is_empty())
+        let is_failed = self.shared.live.is_failed();
+        (drained, is_failed || drained && self.shared.books().account.held_back().is_empty())
     }
 
     /// Says whether the reader, as far as it has come, has read the log to its end. Reads nothing.

@@ -112,7 +112,7 @@ impl Shared {
 
     fn left(&self, Seat { number, life }: Seat, now_us: u64, end: LifeEnd) {
         if let Some(group) = &self.spec.group {
-            self.spec.run.member_left(group, &self.spec.name, number);
+            self.spec.run.member_left(group, &self.spec.topic, &self.spec.name, number);
         }
         let mut books = self.books();
         books.held.remove(&life);
@@ -127,10 +127,10 @@ impl Shared {
     fn others_hold(&self, seat: Seat, others: &[(String, BTreeSet<i32>)]) {
         let Some(group) = &self.spec.group else { return };
         let run = &self.spec.run;
-        if run.is_member(group, &self.spec.name, seat.number) {
+        if run.is_member(group, &self.spec.topic, &self.spec.name, seat.number) {
             return;
         }
-        let (names, held) = (run.names_in(group), run.held_by(group));
+        let (names, held) = (run.names_in(group), run.held_by(group, &self.spec.topic));
         if others.iter().all(|(other, partitions)| !names.contains(other) || partitions.is_subset(&held)) {
             let nothing = AssignmentChange::Assigned(BTreeMap::new());
             self.rebalanced(seat, self.clock.now_us(), vec![nothing]);
@@ -165,7 +165,7 @@ impl Shared {
             books.rebalances.push(event);
             if let Some(group) = &self.spec.group {
                 let held = books.held.get(&life).cloned().unwrap_or_default();
-                self.spec.run.member_holds(group, &self.spec.name, number, held);
+                self.spec.run.member_holds(group, &self.spec.topic, &self.spec.name, number, held);
             }
         }
         drop(books);

@@ -21,7 +21,7 @@ impl ReaderMember {
         let Some(others) = look.others_hold(&name, &spec.topic) else { return };
         self.shared.tell(self.seat(), MemberEvent::OthersHold(others));
         // Who knows all members of the run has decided.
-        if spec.run.is_member(group, &spec.name, self.number) {
+        if spec.run.is_member(group, &spec.topic, &spec.name, self.number) {
             (progress.renamed, progress.told) = (true, true);
         }
     }

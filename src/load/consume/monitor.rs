@@ -17,9 +17,81 @@ const GLANCE: Duration = Duration::from_millis(10);
 /// Every so many seconds a group is reminded of partitions that nobody holds.
 const REMIND: u64 = 5;
 
+/// How long a reader that asks for more waits for a transaction that holds messages back: one whose producer is gone is ended after a
+/// minute, unless configured otherwise, and its coordinator looks for such every ten seconds.
+const HELD_BACK: Duration = Duration::from_secs(90);
+
+/// How long it waits for partitions that the group has given to nobody of this run: longer than a group takes to notice that a member is
+/// gone, and to give away what that had.
+const OF_STRANGERS: Duration = Duration::from_secs(120);
+
+/// What is left to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Left {
+    Nothing,
+    /// Only what the group has given to nobody of this run.
+    OfStrangers,
+    Something,
+}
+
+/// How long a reader that asks for more is waited for, once every sender is over.
+#[derive(Default)]
+struct Beyond {
+    all: Option<OffsetReader>,
+    /// Since when an open transaction is known to hold something back.
+    held_back: Option<Instant>,
+    /// Since when others of its group are known to have all that is left.
+    of_strangers: Option<Instant>,
+}
+
+impl Beyond {
+    /// Whether nothing is to come any more, or it was waited for long enough.
+    fn is_over(&mut self, left: Option<Left>, shared: &Shared, offsets: &OffsetReader) -> bool {
+        if left == Some(Left::Nothing) {
+            let held = self.holds_back(shared, offsets);
+            return self.gives_up(held, Instant::now());
+        }
+        self.held_back = None;
+        let over = self.is_left_to_strangers(left, shared.live.alive() > 0, Instant::now());
+        shared.live.left_to_strangers.store(over, Ordering::Release);
+        over
+    }
+
+    fn is_left_to_strangers(&mut self, left: Option<Left>, runs: bool, now: Instant) -> bool {
+        if left != Some(Left::OfStrangers) || !runs {
+            self.of_strangers = None;
+            return false;
+        }
+        now.saturating_duration_since(*self.of_strangers.get_or_insert(now)) >= OF_STRANGERS
+    }
+
+    /// Whether the log goes on behind the last stable offsets; `None` where the cluster does not tell.
+    fn holds_back(&mut self, shared: &Shared, offsets: &OffsetReader) -> Option<bool> {
+        let (spec, partitions) = (&shared.spec, shared.partitions());
+        if !spec.read_committed {
+            return Some(false);
+        }
+        let stable = offsets.ends(&spec.topic, &partitions, ANSWER).ok()?;
+        if self.all.is_none() {
+            self.all = OffsetReader::new(&spec.connection, false, spec.logs.clone()).ok();
+        }
+        let high = self.all.as_ref()?.ends(&spec.topic, &partitions, ANSWER).ok()?;
+        Some(high.iter().any(|(partition, end)| stable.get(partition).is_none_or(|stable| stable < end)))
+    }
+
+    fn gives_up(&mut self, held: Option<bool>, now: Instant) -> bool {
+        match held {
+            Some(false) => true,
+            Some(true) => now.saturating_duration_since(*self.held_back.get_or_insert(now)) >= HELD_BACK,
+            None => false,
+        }
+    }
+}
+
 /// Runs until the reader is finished.
 pub(super) fn watch(shared: &Arc<Shared>, offsets: &OffsetReader, until_ends: Option<BTreeMap<i32, i64>>) {
     let mut next_second = shared.clock.now_us() / 1_000_000 + 1;
+    let mut beyond = Beyond::default();
     loop {
         let wake = shared.clock.instant(Duration::from_secs(next_second));
         let idle = shared.spec.until.idle;
@@ -52,11 +124,12 @@ pub(super) fn watch(shared: &Arc<Shared>, offsets: &OffsetReader, until_ends: Op
             // Asked first: what was sent before the senders were over lies before the ends that are asked for then.
             let over =
                 shared.spec.until.count.is_some() && shared.spec.senders_over.as_ref().is_some_and(|over| over());
-            let read = sample(shared, offsets, ANSWER);
+            let left = sample(shared, offsets, ANSWER);
             // A cluster that does not tell ends has no news of partitions either.
-            let grown = read.is_some() && follow_topic(shared, offsets, next_second);
-            let _ = read.is_some() && shared.look_at_logs(false);
-            if over && read == Some(true) && !grown && !shared.live.is_until_reached() {
+            let grown = left.is_some() && follow_topic(shared, offsets, next_second);
+            let _ = left.is_some() && shared.look_at_logs(false);
+            let asks_for_more = over && !grown && !shared.live.is_until_reached();
+            if asks_for_more && beyond.is_over(left, shared, offsets) {
                 shared.live.exhausted.store(true, Ordering::Release);
                 shared.live.notify();
             }
@@ -83,7 +156,7 @@ fn follow_topic(shared: &Shared, offsets: &OffsetReader, second: u64) -> bool {
     let Ok(found) = offsets.partitions(&shared.spec.topic, ANSWER) else { return true };
     let grown = shared.has_partitions(&found);
     if let Some(group) = &shared.spec.group {
-        let held = shared.spec.run.held_by(group);
+        let held = shared.spec.run.held_by(group, &shared.spec.topic);
         let missing = shared.live.alive() > 0 && found.iter().any(|partition| !held.contains(partition));
         if grown || missing && second.is_multiple_of(REMIND) {
             shared.ask_to_look();
@@ -92,9 +165,9 @@ fn follow_topic(shared: &Shared, offsets: &OffsetReader, second: u64) -> bool {
     grown
 }
 
-/// Takes a sample of the lag; whether everything that there is has been read, `None` where the cluster does not tell, or it is not known
-/// in time what the members had read by then.
-fn sample(shared: &Shared, offsets: &OffsetReader, limit: Duration) -> Option<bool> {
+/// Takes a sample of the lag; what is left to be read, `None` where the cluster does not tell, or it is not known in time what the members
+/// had read by then.
+fn sample(shared: &Shared, offsets: &OffsetReader, limit: Duration) -> Option<Left> {
     let mut ends = offsets.ends(&shared.spec.topic, &shared.partitions(), limit).unwrap_or_default();
     let at_us = shared.clock.now_us();
     shared.books().asks_for(at_us);
@@ -105,7 +178,7 @@ fn sample(shared: &Shared, offsets: &OffsetReader, limit: Duration) -> Option<bo
     let beside = shared.beside();
     // What another reader of the group holds is that one's to read.
     let others: BTreeSet<i32> = match &shared.spec.group {
-        Some(group) => shared.spec.run.held_beside(group, &shared.spec.name),
+        Some(group) => shared.spec.run.held_beside(group, &shared.spec.topic, &shared.spec.name),
         None => BTreeSet::new(),
     };
     let mut books = shared.books();
@@ -120,14 +193,26 @@ fn sample(shared: &Shared, offsets: &OffsetReader, limit: Duration) -> Option<bo
     slice.lag = lag.clone();
     // A position behind the end is one in a log that is gone.
     let answered = !ends.is_empty();
-    let nothing_left = ends.iter().all(|(partition, end)| {
-        slice.position.get(partition) == Some(end) || beside.is_at(*partition, |at| at == *end)
-    });
+    let is_left = |(partition, end): &(&i32, &i64)| {
+        slice.position.get(*partition) != Some(*end) && !beside.is_at(**partition, |at| at == **end)
+    };
+    let left: Vec<i32> = ends.iter().filter(is_left).map(|(partition, _)| *partition).collect();
     drop(books);
     if !lag.is_empty() {
         *lock(&shared.live.lag) = lag;
     }
-    answered.then_some(nothing_left)
+    answered.then(|| of_whom(&left, shared))
+}
+
+/// Whose these partitions are, in which something is left to be read.
+fn of_whom(left: &[i32], shared: &Shared) -> Left {
+    let spec = &shared.spec;
+    let held = spec.group.as_ref().map(|group| spec.run.held_by(group, &spec.topic));
+    match held {
+        _ if left.is_empty() => Left::Nothing,
+        Some(held) if left.iter().all(|partition| !held.contains(partition)) => Left::OfStrangers,
+        _ => Left::Something,
+    }
 }
 
 #[cfg(test)]
@@ -201,6 +286,34 @@ mod tests {
         assert_eq!(stood(), BTreeMap::from([(0, 40)]), "nothing was asked for");
         reader.shared().books().asks_for(9_000);
         assert_eq!(stood(), BTreeMap::from([(0, 40)]), "nothing has happened since");
+    }
+
+    #[test]
+    fn what_an_open_transaction_holds_back_is_waited_for_and_not_for_ever() {
+        let (mut beyond, now) = (Beyond::default(), Instant::now());
+        assert!(!beyond.gives_up(None, now), "nobody tells");
+        assert!(!beyond.gives_up(Some(true), now));
+        assert!(!beyond.gives_up(Some(true), now + HELD_BACK - Duration::from_secs(1)));
+        assert!(beyond.gives_up(Some(true), now + HELD_BACK));
+        assert!(Beyond::default().gives_up(Some(false), now), "the log ends there");
+    }
+
+    #[test]
+    fn what_a_group_has_given_to_strangers_is_not_waited_for_for_ever() {
+        let reader = RehearsedReader::new(&RunIdentity::new(7), RunClock::start(), Some("g"), 1);
+        let shared = reader.shared();
+        shared.spec.run.member_holds("g", "t", "reader", 0, BTreeSet::from([0]));
+        let of: [&[i32]; 4] = [&[], &[0], &[0, 1], &[1]];
+        let whose = [Left::Nothing, Left::Something, Left::Something, Left::OfStrangers];
+        assert_eq!(of.map(|left| of_whom(left, shared)), whose);
+        let alone = RehearsedReader::new(&RunIdentity::new(7), RunClock::start(), None, 1);
+        assert_eq!(of_whom(&[1], alone.shared()), Left::Something, "a reader without a group has all of them");
+        let (mut beyond, now, strangers) = (Beyond::default(), Instant::now(), Some(Left::OfStrangers));
+        assert!(!beyond.is_left_to_strangers(strangers, true, now));
+        assert!(!beyond.is_left_to_strangers(None, true, now + OF_STRANGERS), "nobody tells");
+        assert!(!beyond.is_left_to_strangers(strangers, true, now + OF_STRANGERS), "it is waited for anew");
+        assert!(beyond.is_left_to_strangers(strangers, true, now + 2 * OF_STRANGERS));
+        assert!(!beyond.is_left_to_strangers(strangers, false, now + 3 * OF_STRANGERS), "none of its members runs");
     }
 
     #[test]

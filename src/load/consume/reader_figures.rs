@@ -23,6 +23,8 @@ pub struct LiveConsume {
     pub(super) failed: AtomicBool,
     /// Every sender is over and the log is read to its end, and `until` still asks for more.
     pub(super) exhausted: AtomicBool,
+    /// And others of its group, who are not of this run, have the rest.
+    pub(super) left_to_strangers: AtomicBool,
     pub(super) lag: Mutex<BTreeMap<i32, i64>>,
     pub(super) halts: Halts,
     changed: Notify,
@@ -137,6 +139,11 @@ impl LiveConsume {
     /// Whether there is nothing left to come, although `until` asks for more.
     pub fn is_exhausted(&self) -> bool {
         self.exhausted.load(Ordering::Acquire)
+    }
+
+    /// Whether others of its group, who are not of this run, have what is left.
+    pub fn is_left_to_strangers(&self) -> bool {
+        self.left_to_strangers.load(Ordering::Acquire)
     }
 
     /// Different messages of this run received.

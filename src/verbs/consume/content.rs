@@ -140,6 +140,23 @@ pub(super) fn settle(
     Err(StepError::check("each", message).at("/each").after(outcome))
 }
 
+/// Fewer messages were read than `until` asks for, and an open transaction holds more back: whether those are enough is not known.
+pub(super) fn held_back(read: u64, total: u64, cx: &StepContext) {
+    let demand = Demand::Number { unit: Unit::Count, min: Some(total as f64), max: None, equals: None, not: None };
+    let missing = "an open transaction holds back the end of the log, behind which there may be more";
+    let observed = Evidence::open(missing).rising(Quantity::count(read));
+    let record = CheckRecord {
+        step: cx.id.clone(),
+        subject: format!("{}: different messages that were read", cx.id),
+        outcome: judge::decide(&demand, &observed),
+        demand,
+        observed,
+        at: Some(cx.location("/until/count")),
+        samples: Vec::new(),
+    };
+    cx.run.recorder.emit(EventKind::Check { record: Box::new(record) });
+}
+
 /// Adds what the messages were: schema violations, and how long changes took from their commit.
 pub(super) async fn measure(capture: &Arc<ReaderCapture>, outcome: &mut StepOutcome, cx: &StepContext) {
     let mut details = Map::new();

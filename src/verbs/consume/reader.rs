@@ -143,6 +143,23 @@ impl Reader {
         self.with_job(|job| job.note_end(NOTE)).await
     }
 
+    /// Reads to the end of the log as it is now; whether it came there, and no open transaction holds more back.
+    ///
+    /// # Errors
+    /// Where the program has a defect.
+    pub async fn drain_whole(&self, patience: Duration) -> Result<bool, StepError> {
+        Ok(self.drain(patience).await? && self.is_whole())
+    }
+
+    /// Whether no open transaction holds back the end of the log, as it was when that was asked for.
+    pub fn is_whole(&self) -> bool {
+        self.state().is_some_and(|state| match &*state {
+            State::Running(job) => job.account(holds_nothing_back),
+            State::Over(account) => holds_nothing_back(account),
+            State::Lost => false,
+        })
+    }
+
     /// Ends the reader.
     ///
     /// # Errors
@@ -301,6 +318,10 @@ impl Members for Reader {
     }
 }
 
+fn holds_nothing_back(account: &ReaderAccount) -> bool {
+    account.held_back().is_empty()
+}
+
 fn refused(error: StepError) -> FaultError {
     FaultError::Reader { code: error.code, message: error.message, cause: error.cause }
 }
@@ -342,6 +363,30 @@ mod tests {
         drop(free);
         keeper.join().expect("it lets go");
         assert!(reader.account().is_some(), "once it answers, it is known");
+    }
+
+    #[tokio::test]
+    async fn who_came_to_an_open_transaction_has_not_read_all() {
+        for (high, whole) in [(5, true), (9, false)] {
+            let rehearsed = RehearsedReader::new(&RunIdentity::new(7), RunClock::start(), None, 1);
+            rehearsed.account(|account| {
+                (0..5).for_each(|offset| account.glance(0, offset, 0, None));
+                account.drain_to_stable(&BTreeMap::from([(0, 5)]), &BTreeMap::from([(0, high)]));
+            });
+            let reader = Reader::new(rehearsed.job(Vec::new()), None, None);
+            assert_eq!(reader.is_whole(), whole);
+            reader.join().await.expect("it runs");
+            assert!(reader.drain(Duration::ZERO).await.expect("it is over"), "the last stable offset");
+            assert_eq!(reader.drain_whole(Duration::ZERO).await.expect("it is over"), whole);
+        }
+    }
+
+    #[tokio::test]
+    async fn members_that_are_down_are_waited_for_as_long_as_there_is_time() {
+        let (reader, patience) = (reader(BUSY), TURN + Duration::from_millis(300));
+        let began = Instant::now();
+        assert!(!reader.drain(patience).await.expect("it runs"), "nobody reads");
+        assert!(began.elapsed() >= patience, "somebody may bring them back meanwhile");
     }
 
     #[tokio::test]

@@ -49,12 +49,20 @@ enum Promise {
     ExactlyOnce,
 }
 
+/// Ids of steps: their union, so that one that is named twice is in it once.
 pub(super) fn ids(value: Option<Value>, key: &str) -> Result<Vec<String>, String> {
     let wrong = || format!("`{key}` is the id of a step, or a list of ids");
     match value {
         Some(Value::String(id)) => Ok(vec![id]),
         Some(Value::Array(ids)) if !ids.is_empty() => {
-            ids.into_iter().map(|id| id.as_str().map(str::to_owned).ok_or_else(wrong)).collect()
+            let mut all: Vec<String> = Vec::with_capacity(ids.len());
+            for id in &ids {
+                let id = id.as_str().ok_or_else(wrong)?;
+                if !all.iter().any(|known| known == id) {
+                    all.push(id.to_owned());
+                }
+            }
+            Ok(all)
         }
         Some(_) => Err(wrong()),
         None => Err(format!("`{key}` is missing")),

@@ -96,3 +96,18 @@ impl IntoTable {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::delivery::ids;
+    use super::*;
+
+    #[test]
+    fn a_step_that_is_named_twice_counts_once() {
+        let owned = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
+        let steps = DeliveryEnd::parse(Some(json!(["reader", "late", "reader"])));
+        assert_eq!(steps, Ok(DeliveryEnd::Steps(owned(&["reader", "late"]))));
+        assert_eq!(ids(Some(json!(["load", "load"])), "from"), Ok(owned(&["load"])));
+        assert!(ids(Some(json!(["load", 1])), "from").is_err() && ids(Some(json!([])), "from").is_err());
+    }
+}
