@@ -1,7 +1,7 @@
 //! The verb `reassign`.
 
 use super::fault::carry_out;
-use super::topic::check_topic_name;
+use super::topic::{check_partition, check_topic_name, partition};
 use crate::environment::{Grant, Needs};
 use crate::faults::{Order, ReassignFault};
 use crate::scenario::units::Count;
@@ -74,6 +74,7 @@ impl Step for Reassign {
 
     fn check(&self, cx: &mut CheckContext<'_>) {
         check_topic_name("/topic", &self.topic, cx);
+        check_partition("/partition", self.partition, cx);
         if self.to.is_empty() {
             cx.report(
                 "/to",
@@ -104,7 +105,7 @@ impl Step for Reassign {
     async fn run(&self, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
         let cluster = cx.run.wire()?;
         let broken = |message: String| StepError::broken("reassign", message).at("/topic");
-        let partitions = match self.partition.and_then(|partition| i32::try_from(partition.0).ok()) {
+        let partitions = match partition("/partition", self.partition)? {
             Some(partition) => vec![partition],
             None => {
                 let found = cx.unless_stopped(topics::describe(&cluster, &[&self.topic])).await?;

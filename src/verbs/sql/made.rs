@@ -12,11 +12,25 @@ use std::time::Duration;
 /// How long a look behind the step may take: without it nothing is known to be the run's.
 const GLANCE: Duration = Duration::from_secs(5);
 
+/// How slots are made.
+const SLOT: [&str; 2] = ["pg_create_logical_replication_slot", COPY];
+/// One of them names the slot that is copied first.
+const COPY: &str = "pg_copy_logical_replication_slot";
+/// How publications are made.
+const PUBLICATION: [&str; 1] = ["create publication"];
+/// Words of a statement that does something on a condition, or takes an error.
+const CAREFUL: [&str; 4] = ["not exists", "exception", "case ", "not active"];
+
 /// What there was before a step that may make some.
 pub(super) struct Making {
-    /// The step's statements and parameters.
-    sql: String,
+    sql: MakingSql,
     before: Vec<Resource>,
+}
+
+/// A step's statements, each on one line and without comments, and its parameters; all in lower case.
+struct MakingSql {
+    statements: Vec<String>,
+    params: String,
 }
 
 impl Making {
@@ -27,9 +41,8 @@ impl Making {
         params: &str,
         cx: &mut StepContext,
     ) -> Result<Option<Self>, StepError> {
-        let texts: Vec<&str> = statements.iter().map(|statement| statement.text.as_str()).chain([params]).collect();
-        let sql = texts.join("\n").to_lowercase();
-        if !may_make(&sql) {
+        let sql = MakingSql::of(statements, params);
+        if !sql.may_make() {
             return Ok(None);
         }
         match cx.unless_stopped(present(database, RECONNECT)).await? {
@@ -43,8 +56,8 @@ impl Making {
     pub(super) async fn end(self, database: &Database, succeeded: bool, cx: &StepContext) {
         if let Ok(Ok(after)) = tokio::time::timeout(GLANCE, present(database, GLANCE)).await {
             let mut before = self.before;
-            before.retain(|resource| !(succeeded && is_made_anew(&self.sql, resource)));
-            cx.run.changes.made(made(&self.sql, &before, after));
+            before.retain(|resource| !(succeeded && self.sql.is_made_anew(resource)));
+            cx.run.changes.made(self.sql.made(&before, after));
         }
     }
 }
@@ -55,45 +68,79 @@ async fn present(database: &Database, patience: Duration) -> DatabaseResult<Vec<
     Ok(slots.chain(session.publications().await?.into_iter().map(Resource::Publication)).collect())
 }
 
-/// Whether a text in lower case may make a slot or a publication.
-fn may_make(sql: &str) -> bool {
-    let words = one_line(sql);
-    let makes = ["create publication", "pg_create_logical_replication_slot", "pg_copy_logical_replication_slot"];
-    makes.iter().any(|way| words.contains(way))
+impl MakingSql {
+    fn of(statements: &[Statement], params: &str) -> Self {
+        let text = |statement: &Statement| one_line(&statement.bare()).to_lowercase();
+        Self { statements: statements.iter().map(text).collect(), params: params.to_lowercase() }
+    }
+
+    fn texts(&self) -> impl Iterator<Item = &String> {
+        self.statements.iter().chain([&self.params])
+    }
+
+    /// Whether it may make a slot or a publication.
+    fn may_make(&self) -> bool {
+        self.texts().any(|text| SLOT.iter().chain(&PUBLICATION).any(|way| text.contains(way)))
+    }
+
+    /// Whether a script that went through has dropped such a thing by its name and made it again. Where it does one of both only on a
+    /// condition, nobody knows.
+    fn is_made_anew(&self, resource: &Resource) -> bool {
+        let (drops, ways, name) = match resource {
+            Resource::Slot(name) => ("pg_drop_replication_slot", &SLOT[..], name.to_lowercase()),
+            Resource::Publication(name) => ("drop publication", &PUBLICATION[..], name.to_lowercase()),
+            _ => return false,
+        };
+        let dropped = self.statements.iter().position(|text| text.contains(drops) && is_named(text, &name));
+        let behind = dropped.map_or(&[][..], |at| &self.statements[at..]);
+        let is_careful = self.texts().any(|text| CAREFUL.iter().any(|condition| text.contains(condition)));
+        !is_careful && behind.iter().any(|text| ways.iter().any(|way| makes(text, way, &name)))
+    }
+
+    /// What is new and named by the statements; others may make some at the same time.
+    fn made(&self, before: &[Resource], after: Vec<Resource>) -> Vec<Resource> {
+        let is_made = |resource: &Resource| match resource {
+            Resource::Slot(name) | Resource::Publication(name) => {
+                let name = name.to_lowercase();
+                !before.contains(resource) && self.texts().any(|text| is_named(text, &name))
+            }
+            _ => false,
+        };
+        after.into_iter().filter(is_made).collect()
+    }
 }
 
-/// Whether a script in lower case that went through has dropped such a thing and made it again. Where it does one of both only on a
-/// condition, nobody knows.
-fn is_made_anew(sql: &str, resource: &Resource) -> bool {
-    let words = one_line(sql);
-    let drops = match resource {
-        Resource::Slot(_) => words.contains("pg_drop_replication_slot"),
-        Resource::Publication(_) => words.contains("drop publication"),
-        _ => false,
-    };
-    drops && !["not exists", "exception", "case ", "not active"].iter().any(|condition| words.contains(condition))
+/// Whether a statement makes something of that name in that way: the name stands where the statement says what it makes.
+fn makes(text: &str, way: &str, name: &str) -> bool {
+    text.match_indices(way).any(|(at, _)| {
+        let rest = &text[at + way.len()..];
+        let rest = if way == COPY { rest.split_once(',').map_or("", |(_, rest)| rest) } else { rest };
+        let rest = rest.trim_start_matches([' ', '(']);
+        let rest = rest.strip_prefix("slot_name").map_or(rest, |rest| rest.trim_start_matches([' ', ':', '=', '>']));
+        match rest.chars().next() {
+            Some(quote @ ('\'' | '"')) => rest[1..].split(quote).next() == Some(name),
+            _ => rest.split(|c: char| !is_part(c)).next() == Some(name),
+        }
+    })
 }
 
-/// What is new and named by the statements; others may make some at the same time.
-fn made(sql: &str, before: &[Resource], after: Vec<Resource>) -> Vec<Resource> {
-    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$');
-    let is_named = |name: &str| {
-        let name = name.to_lowercase();
-        sql.match_indices(&name).any(|(at, _)| {
-            let (ahead, behind) = (sql[..at].chars().next_back(), sql[at + name.len()..].chars().next());
-            !ahead.is_some_and(is_part) && !behind.is_some_and(is_part)
-        })
-    };
-    let is_made = |resource: &Resource| match resource {
-        Resource::Slot(name) | Resource::Publication(name) => !before.contains(resource) && is_named(name),
-        _ => false,
-    };
-    after.into_iter().filter(is_made).collect()
+/// Whether a name goes on with this.
+fn is_part(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '_' | '$')
+}
+
+/// Whether a name stands in a text, and is no part of another.
+fn is_named(text: &str, name: &str) -> bool {
+    text.match_indices(name).any(|(at, _)| {
+        let (ahead, behind) = (text[..at].chars().next_back(), text[at + name.len()..].chars().next());
+        !ahead.is_some_and(is_part) && !behind.is_some_and(is_part)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::database::split;
 
     fn slot(name: &str) -> Resource {
         Resource::Slot(name.to_owned())
@@ -103,44 +150,77 @@ mod tests {
         Resource::Publication(name.to_owned())
     }
 
+    fn sql(script: &str, params: &str) -> MakingSql {
+        MakingSql::of(&split(script).expect("statements"), params)
+    }
+
     #[test]
     fn what_was_there_before_a_statement_that_would_make_it_is_somebody_elses() {
         let idioms = "select pg_create_logical_replication_slot('shop', 'pgoutput')\n  where not exists (select from \
                       pg_replication_slots where slot_name = 'shop');\ndo $$ begin create\n publication shop for table orders; \
                       exception when duplicate_object then null; end $$";
-        assert!(may_make(idioms));
+        let idioms = sql(idioms, "[]");
+        assert!(idioms.may_make());
         let all = || vec![slot("shop"), publication("shop")];
-        assert_eq!(made(idioms, &all(), all()), []);
-        assert_eq!(made(idioms, &[slot("shop")], all()), [publication("shop")]);
-        assert_eq!(made(idioms, &[], all()), all());
+        assert_eq!(idioms.made(&all(), all()), []);
+        assert_eq!(idioms.made(&[slot("shop")], all()), [publication("shop")]);
+        assert_eq!(idioms.made(&[], all()), all());
         // Others are made at the same time, and one whose name has the other in it.
-        assert_eq!(made(idioms, &all(), vec![slot("theirs"), slot("shop_2")]), []);
-        let copy = "select pg_copy_logical_replication_slot('theirs', 'mine')";
+        assert_eq!(idioms.made(&all(), vec![slot("theirs"), slot("shop_2")]), []);
+        let copy = sql("select pg_copy_logical_replication_slot('theirs', 'mine')", "[]");
         let there = [slot("theirs")];
-        assert_eq!(made(copy, &there, vec![slot("theirs"), slot("mine")]), [slot("mine")]);
+        assert_eq!(copy.made(&there, vec![slot("theirs"), slot("mine")]), [slot("mine")]);
     }
 
     #[test]
     fn what_a_script_drops_and_makes_again_is_its_own() {
         let drop_slot = "select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = 'shop'";
         let make_slot = "select pg_create_logical_replication_slot('shop', 'pgoutput')";
+        let anew = |script: &str, resource: &Resource| sql(script, "[]").is_made_anew(resource);
         let script = format!("{drop_slot};\n{make_slot};\ndrop  publication if exists shop;\ncreate publication shop");
-        assert!(is_made_anew(&script, &slot("shop")) && is_made_anew(&script, &publication("shop")));
-        assert!(!is_made_anew(&format!("{drop_slot};\n{make_slot}"), &publication("shop")));
+        assert!(anew(&script, &slot("shop")) && anew(&script, &publication("shop")));
+        assert!(!anew(&format!("{drop_slot};\n{make_slot}"), &publication("shop")));
+        for make in [
+            "select pg_create_logical_replication_slot(slot_name => 'shop', plugin => 'pgoutput')",
+            "select * from pg_copy_logical_replication_slot('theirs', 'shop')",
+        ] {
+            assert!(anew(&format!("{drop_slot};\n{make}"), &slot("shop")), "{make}");
+        }
         // One that could not be dropped would be taken for the run's.
         for careful in [
             format!("{drop_slot} and not active;\n{make_slot} where not exists (select from pg_replication_slots)"),
             format!("do $$ begin {drop_slot}; {make_slot}; exception when others then null; end $$"),
         ] {
-            assert!(!is_made_anew(&careful, &slot("shop")), "{careful}");
+            assert!(!anew(&careful, &slot("shop")), "{careful}");
         }
     }
 
     #[test]
+    fn what_a_script_only_speaks_of_is_somebody_elses() {
+        let mine = "select pg_drop_replication_slot('mine');\n\
+                    select pg_create_logical_replication_slot('mine', 'pgoutput')";
+        for script in [
+            format!("-- for debezium\n{mine} /* as debezium does */"),
+            format!("{mine};\nselect * from pg_replication_slots where slot_name = 'debezium'"),
+            "select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name <> 'debezium';\n\
+             select pg_create_logical_replication_slot('mine', 'pgoutput')"
+                .to_owned(),
+            "select pg_drop_replication_slot('mine');\n\
+             select pg_copy_logical_replication_slot('debezium', 'mine')"
+                .to_owned(),
+        ] {
+            assert!(!sql(&script, "[]").is_made_anew(&slot("debezium")), "{script}");
+        }
+        assert!(sql(mine, "[]").is_made_anew(&slot("mine")));
+        let told = sql(&format!("-- theirs\n{mine}"), "[]");
+        assert_eq!(told.made(&[], vec![slot("theirs"), slot("mine")]), [slot("mine")]);
+    }
+
+    #[test]
     fn names_are_as_postgresql_folds_them() {
-        let sql = "CREATE PUBLICATION Shop; CREATE PUBLICATION \"Store\"".to_lowercase();
+        let sql = |script| sql(script, "[]");
         let after = || vec![publication("shop"), publication("Store")];
-        assert_eq!(made(&sql, &[], after()), after());
-        assert!(!may_make("select slot_name from pg_replication_slots where slot_name = 'theirs'"));
+        assert_eq!(sql("CREATE PUBLICATION Shop; CREATE PUBLICATION \"Store\"").made(&[], after()), after());
+        assert!(!sql("select slot_name from pg_replication_slots where slot_name = 'theirs'").may_make());
     }
 }
