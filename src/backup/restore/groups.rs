@@ -41,6 +41,7 @@ pub(super) async fn check(
     if *wanted == RestoredGroups::All && topics.iter().any(|(manifest, _)| !manifest.groups_complete) {
         listener.warn(UNSEEN);
     }
+    topics.iter().filter_map(|(manifest, topic)| left_out(manifest, topic, wanted)).for_each(|words| listener.warn(words));
     if names.is_empty() {
         return Ok(());
     }
@@ -103,6 +104,17 @@ pub(super) async fn nothing_waits(
 fn waiting(committed: Option<i64>, first: i64, end: i64) -> Option<Range<i64>> {
     let from = committed?.max(first);
     (from < end).then_some(from..end)
+}
+
+/// What is said to whoever wants all groups of a topic of which the last backup was told to leave some out.
+pub(in crate::backup) fn left_out(manifest: &Manifest, topic: &Renamed, wanted: &RestoredGroups) -> Option<String> {
+    let is_short = *wanted == RestoredGroups::All && manifest.topic(&topic.from)?.groups_left_out;
+    is_short.then(|| {
+        format!(
+            "topic `{}`: its last backup was told which groups to keep: of others the archive has no offsets any more",
+            topic.from
+        )
+    })
 }
 
 /// Which groups get offsets for any of these topics, each by the manifest that rules it.

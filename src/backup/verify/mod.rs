@@ -62,6 +62,21 @@ pub struct VerifyReport {
     pub problems: Vec<ArchiveProblem>,
 }
 
+impl VerifyReport {
+    /// That its newest backup has not come to its end, or lacks something: what is sound may not be all.
+    pub fn unfinished(&self) -> Option<&'static str> {
+        match self.state? {
+            BackupState::Complete => None,
+            BackupState::Running => {
+                Some("its newest backup is running, or was interrupted: what it has so far was looked at")
+            }
+            BackupState::Partial => {
+                Some("its newest backup lacks something that it was to take: `missing` in its manifest says what")
+            }
+        }
+    }
+}
+
 /// So many problems are listed: an archive on a broken disk has one for each batch.
 const MOST: usize = 1000;
 /// So often it is looked again at an archive that is pruned meanwhile.
