@@ -154,11 +154,11 @@ mod tests {
         let refused = |step: &str| {
             std::fs::write(&file, format!("name: x\nsteps:\n  - {step}\n")).expect("a file");
             let problems = plans(&file, &LANGUAGE, &PlanOptions::default()).err().unwrap_or_default();
-            problems.iter().map(|problem| problem.code.to_string()).collect::<Vec<_>>()
+            problems.iter().any(|problem| problem.code == "out-of-range")
         };
-        for (number, codes) in [("2147483648", vec!["out-of-range"]), ("2147483647", vec![])] {
-            assert_eq!(refused(&format!("delete: {{ records: {{ topic: t, partition: {number} }} }}")), codes);
-            assert_eq!(refused(&format!("reassign: {{ topic: t, partition: {number}, to: [1] }}")), codes);
+        for (number, is_refused) in [("2147483648", true), ("2147483647", false)] {
+            assert_eq!(refused(&format!("delete: {{ records: {{ topic: t, partition: {number} }} }}")), is_refused);
+            assert_eq!(refused(&format!("reassign: {{ topic: t, partition: {number}, to: [1] }}")), is_refused);
         }
         // Nor is one that is known only while running.
         assert!(partition("/partition", Some(Count(1 << 32))).is_err());
