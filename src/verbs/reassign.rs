@@ -35,6 +35,9 @@ pub struct Reassign {
     leave: bool,
 }
 
+/// What is said of a node id that no broker has.
+const NO_BROKER: &str = "a node id is at most 2,147,483,647";
+
 impl Reassign {
     fn brokers(&self) -> Vec<i32> {
         self.to.iter().filter_map(|id| i32::try_from(id.0).ok()).collect()
@@ -82,7 +85,7 @@ impl Step for Reassign {
             );
         }
         if self.brokers().len() != self.to.len() {
-            cx.report("/to", Problem::new("out-of-range", "a node id is at most 2,147,483,647"));
+            cx.report("/to", Problem::new("out-of-range", NO_BROKER));
         }
         let different: BTreeSet<u64> = self.to.iter().map(|id| id.0).collect();
         if different.len() != self.to.len() {
@@ -105,6 +108,10 @@ impl Step for Reassign {
     async fn run(&self, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
         let cluster = cx.run.wire()?;
         let broken = |message: String| StepError::broken("reassign", message).at("/topic");
+        // What is known only now was not checked before: with one broker less there would be one replica less.
+        if self.brokers().len() != self.to.len() {
+            return Err(StepError::broken("out-of-range", NO_BROKER).at("/to"));
+        }
         let partitions = match partition("/partition", self.partition)? {
             Some(partition) => vec![partition],
             None => {
