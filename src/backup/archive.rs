@@ -102,14 +102,27 @@ impl Archive {
     /// # Errors
     /// The store's, or a name that no manifest has.
     pub fn numbers(&self) -> Result<Vec<u32>, ArchiveError> {
-        let mut numbers = Vec::new();
+        Ok(self.files()?.into_iter().map(|(number, _)| number).collect())
+    }
+
+    /// The number of the newest manifest, and how many bytes its file has, without a look into it. `None` in a new archive.
+    ///
+    /// # Errors
+    /// See [`Archive::numbers`].
+    pub fn newest_file(&self) -> Result<Option<(u32, u64)>, ArchiveError> {
+        Ok(self.files()?.pop())
+    }
+
+    /// The manifests that are there, ascending: their numbers, and the bytes of their files.
+    fn files(&self) -> Result<Vec<(u32, u64)>, ArchiveError> {
+        let mut files = Vec::new();
         for entry in self.store.list(MANIFESTS)? {
             let number = entry.name.strip_prefix(MANIFESTS).and_then(|name| name.strip_suffix(".json"));
             let number = number.filter(|number| number.len() == 8).and_then(|number| number.parse().ok());
             let strange = || ArchiveError::damaged(&self.store.path(&entry.name), "no manifest has this name");
-            numbers.push(number.ok_or_else(strange)?);
+            files.push((number.ok_or_else(strange)?, entry.bytes));
         }
-        Ok(numbers)
+        Ok(files)
     }
 
     /// One manifest, and the digest of its file.

@@ -117,6 +117,9 @@ fn tell(report: &VerifyReport, output: &Output) {
     let word = if report.problems.is_empty() { output.paint(32, "sound") } else { output.paint(31, "not sound") };
     let count = usize::try_from(report.segments).unwrap_or(usize::MAX);
     output.line(&format!("{word}: {}{read}", plural(count, "file")));
+    if let Some(words) = report.unfinished() {
+        output.line(&format!("note: {words}"));
+    }
     if report.sealed > 0 {
         let sealed = usize::try_from(report.sealed).unwrap_or(usize::MAX);
         output.line(&format!(

@@ -35,9 +35,14 @@ impl Statement {
         matches!(self.role(), StatementRole::Commit | StatementRole::Rollback | StatementRole::Prepare)
     }
 
+    /// Its text without comments.
+    pub fn bare(&self) -> String {
+        without_comments(&self.text)
+    }
+
     /// The name of the transaction that it prepares, or that was prepared and it ends, as it is written.
     fn prepared_name(&self) -> Option<String> {
-        let bare = without_comments(&self.text);
+        let bare = self.bare();
         Some(bare.split_once('\'')?.1.trim_end().to_owned())
     }
 
@@ -69,7 +74,7 @@ impl Statement {
 
     /// So many of its first words in lower case: a statement may have a million.
     fn words(&self, most: usize) -> Vec<String> {
-        let bare = without_comments(&self.text);
+        let bare = self.bare();
         let words = bare.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| !word.is_empty());
         words.take(most).map(str::to_ascii_lowercase).collect()
     }

@@ -68,25 +68,45 @@ fn every_promise_names_tests_that_exist() {
     }
 }
 
-/// A name that ends in `…` stands for all tests of the module.
+/// The names of tests on a page, each in full: `…::name` is of the module that was named before it.
+fn names_on(page: &str) -> Vec<String> {
+    let (mut module, mut all) = ("", Vec::new());
+    for name in page.split('`').skip(1).step_by(2).filter(|name| name.contains("::")) {
+        all.push(name.strip_prefix('…').map_or_else(|| name.to_owned(), |rest| format!("{module}{rest}")));
+        module = name.rsplit_once("::").map_or(module, |(before, _)| if before == "…" { module } else { before });
+    }
+    all
+}
+
+/// A name that ends in `…` stands for all tests that begin so.
+fn exists(every: &BTreeSet<String>, name: &str) -> bool {
+    match name.strip_suffix('…') {
+        Some(all) => every.iter().any(|test| test.starts_with(all)),
+        None => every.contains(name),
+    }
+}
+
 #[test]
 fn the_page_about_backups_names_tests_that_exist() {
-    let (page, every) = (include_str!("../../docs/backup-tests.md"), every_test());
-    let names: Vec<&str> = page.split('`').skip(1).step_by(2).filter(|name| name.contains("::")).collect();
+    let (names, every) = (names_on(include_str!("../../docs/backup-tests.md")), every_test());
     assert!(names.len() > 30, "{} names", names.len());
-    let mut module = "";
     for name in names {
-        // `…::name` is of the module that was named before.
-        let whole = match name.strip_prefix('…') {
-            Some(rest) => format!("{module}{rest}"),
-            None => name.to_owned(),
-        };
-        let exists = match whole.strip_suffix('…') {
-            Some(all) => every.iter().any(|test| test.starts_with(all)),
-            None => every.contains(&whole),
-        };
-        assert!(exists, "there is no test `{whole}`, which docs/backup-tests.md names");
-        module = name.rsplit_once("::").map_or(module, |(before, _)| if before == "…" { module } else { before });
+        assert!(exists(&every, &name), "there is no test `{name}`, which docs/backup-tests.md names");
+    }
+}
+
+/// There `it::` is left out, a module stands for its tests, and those of `cases` are made of a list.
+#[test]
+fn the_page_about_security_names_tests_that_exist() {
+    const CODE: [&str; 2] = ["Step::MAY", "verb::SharedRun::may"];
+    let (names, mut every) = (names_on(include_str!("../../docs/security.md")), every_test());
+    let cases = include_str!("../../tests/it/cases.rs").split_whitespace().map(|name| format!("it::cases::{name}"));
+    every.extend(cases);
+    assert!(names.len() > 150, "{} names", names.len());
+    for name in names.iter().filter(|name| !CODE.contains(&name.as_str())) {
+        let found = [name.clone(), format!("it::{name}"), format!("{name}::…"), format!("it::{name}::…")];
+        let held = found.iter().any(|name| exists(&every, name));
+        assert!(held, "there is no test `{name}`, which docs/security.md names");
     }
 }
 

@@ -37,7 +37,7 @@ fn of_entry(entry: &Value, found: &mut Vec<(String, String)>) {
             }
         }
         Value::Array(items) => items.iter().for_each(|item| of_entry(item, found)),
-        Value::String(text) if text.contains("://") || text.contains("password=") => of_url(text, found),
+        Value::String(text) if text.contains("://") || !passwords(text).is_empty() => of_url(text, found),
         Value::String(_) | Value::Number(_) | Value::Bool(_) | Value::Null => {}
     }
 }
@@ -108,12 +108,49 @@ pub(super) fn of_url(url: &str, found: &mut Vec<(String, String)>) {
     for (_, value) in pairs.filter(|(name, _)| is_credential(name)) {
         found.push((String::new(), value.into_owned()));
     }
-    // The other form of PostgreSQL's addresses: `host=… password=…`.
-    for word in url.split_whitespace() {
-        if let Some(password) = word.strip_prefix("password=") {
-            found.push((String::new(), password.trim_matches('\'').to_owned()));
+    found.extend(passwords(url).into_iter().map(|password| (String::new(), password)));
+}
+
+/// What the other form of PostgreSQL's addresses has as passwords: `host=… password = 'a word'`.
+fn passwords(address: &str) -> Vec<String> {
+    let all = if address.contains("://") { Vec::new() } else { assignments(address, char::is_whitespace) };
+    all.into_iter().filter(|(name, _)| *name == "password").map(|(_, value)| value).collect()
+}
+
+/// Names and the values that are given to them, which end with one of these letters, or with a quotation mark: as they are written, and as they are
+/// meant, where that is something else.
+fn assignments(text: &str, ends: fn(char) -> bool) -> Vec<(&str, String)> {
+    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let (mut found, mut at) = (Vec::new(), 0);
+    while let Some(equals) = text[at..].find('=').map(|equals| at + equals) {
+        let name = text[at..equals].trim_end().rsplit(|c: char| !is_part(c)).next().unwrap_or_default();
+        let rest = text[equals + 1..].trim_start();
+        let (meant, length) = assigned(rest, ends);
+        let written = rest[..length].trim_matches(['"', '\'']);
+        if written != meant {
+            found.push((name, written.to_owned()));
+        }
+        found.push((name, meant));
+        at = text.len() - rest.len() + length;
+    }
+    found
+}
+
+/// The value that a text begins with, and how many bytes it takes. A backslash takes the letter behind it as it is.
+fn assigned(text: &str, ends: fn(char) -> bool) -> (String, usize) {
+    let quote = text.chars().next().filter(|c| matches!(c, '"' | '\''));
+    let (mut value, mut escaped) = (String::new(), false);
+    for (at, c) in text.char_indices().skip(usize::from(quote.is_some())) {
+        let is_end = quote.map_or_else(|| ends(c), |quote| c == quote);
+        if is_end && !escaped {
+            return (value, at + quote.map_or(0, char::len_utf8));
+        }
+        escaped = c == '\\' && !escaped;
+        if !escaped {
+            value.push(c);
         }
     }
+    (value, text.len())
 }
 
 fn decoded(encoded: &str) -> String {
@@ -125,13 +162,9 @@ fn decoded(encoded: &str) -> String {
 
 /// What a JAAS line or an OAUTHBEARER configuration holds: `password="…"`.
 fn of_properties(value: &Value, found: &mut Vec<(String, String)>) {
-    for word in value.as_str().unwrap_or_default().split([' ', ',', ';']) {
-        if let Some((name, value)) = word.split_once('=')
-            && is_credential(name)
-        {
-            found.push((String::new(), value.trim_matches(['"', '\'']).to_owned()));
-        }
-    }
+    let ends = |c: char| c.is_whitespace() || matches!(c, ',' | ';');
+    let all = assignments(value.as_str().unwrap_or_default(), ends).into_iter();
+    found.extend(all.filter(|(name, _)| is_credential(name)).map(|(_, value)| (String::new(), value)));
 }
 
 #[cfg(test)]
@@ -174,5 +207,31 @@ mod tests {
         }
         let url = "postgres postgres://postgres:postgres@p";
         assert_eq!(redactor.text(url), "postgres postgres://postgres:***@p");
+    }
+
+    #[test]
+    fn passwords_are_read_as_those_who_use_them_read_them() {
+        let entry = serde_json::json!({
+            "postgres": { "url": "host=db user=u password = 'my secret pass' dbname=app" },
+            "kafka": { "config": {
+                "sasl.jaas.config": "PlainLoginModule required username=\"anna\" password = \"two word pass\" ;",
+                "sasl.oauthbearer.config": "principal=anna,clientSecret=three-pass;scope=x"
+            } },
+            "vars": {
+                "plain": "host=db password=it\\'s,pass;word port=5432", "quoted": "password='do not \\'tell\\'' host=db"
+            }
+        });
+        let redactor = redactor([&entry].into_iter(), [].into_iter());
+        for (secret, shown) in [
+            ("my secret pass", "***"),
+            ("two word pass", "***"),
+            ("three-pass", "***"),
+            ("it's,pass;word", "***"),
+            ("it\\'s,pass;word", "***"),
+            ("do not 'tell'", "***"),
+            ("db 5432 anna", "db 5432 anna"),
+        ] {
+            assert_eq!(redactor.text(&format!("said {secret} once")), format!("said {shown} once"));
+        }
     }
 }

@@ -187,15 +187,16 @@ impl Archives {
     }
 
     fn look(&self, name: &str, archive: &Archive) -> Result<ArchiveEntry, ArchiveError> {
-        let newest = archive.numbers()?.last().copied();
-        let mark = format!("{}/{}", archive.id(), newest.unwrap_or(0));
+        let newest = archive.newest_file()?;
+        // One that is cut off is not the one that was read.
+        let mark = format!("{}/{newest:?}", archive.id());
         if let Some((known, entry)) = lock(&self.0.known).get(name)
             && *known == mark
         {
             return Ok(entry.clone());
         }
         let entry = match newest {
-            Some(number) => entry(name, &archive.manifest(number)?.0),
+            Some((number, _)) => entry(name, &archive.manifest(number)?.0),
             None => ArchiveEntry { id: Some(archive.id().to_owned()), ..nothing(name, ArchiveState::Empty) },
         };
         lock(&self.0.known).insert(name.to_owned(), (mark, entry.clone()));

@@ -16,6 +16,8 @@
 
 mod age;
 mod archives;
+#[cfg(test)]
+mod archives_tests;
 mod aside;
 mod asked_by;
 mod audit;

@@ -1,6 +1,6 @@
 //! The verb `delete`.
 
-use super::topic::await_gone;
+use super::topic::{await_gone, check_partition, partition};
 use crate::environment::{Grant, Needs, ServiceId};
 use crate::faults::Resource;
 use crate::scenario::units::Count;
@@ -69,6 +69,7 @@ impl Step for Delete {
     }
 
     fn check(&self, cx: &mut CheckContext<'_>) {
+        check_partition("/records/partition", self.records.as_ref().and_then(|records| records.partition), cx);
         let given = [self.topic.is_some(), self.group.is_some(), self.connector.is_some(), self.records.is_some()];
         let problem = match given.iter().filter(|given| **given).count() {
             0 => Problem::new("no-target", "`delete` needs something to delete"),
@@ -116,7 +117,7 @@ impl Step for Delete {
             cx.run.owned.forget(connector);
         } else if let Some(records) = &self.records {
             cx.run.may_delete_topic(&records.topic).await?;
-            let partition = records.partition.and_then(|partition| i32::try_from(partition.0).ok());
+            let partition = partition("/records/partition", records.partition)?;
             let before = records.before.and_then(|before| i64::try_from(before.0).ok());
             let mut ends: BTreeMap<i32, i64> = admin
                 .offsets(&records.topic)
@@ -126,11 +127,42 @@ impl Step for Delete {
                 .map(|(number, offsets)| (number, offsets.end))
                 .filter(|(number, _)| partition.is_none_or(|only| only == *number))
                 .collect();
+            if let Some(number) = partition.filter(|number| !ends.contains_key(number)) {
+                let message = format!("topic `{}` has no partition {number}", records.topic);
+                return Err(StepError::broken("delete", message).at("/records/partition"));
+            }
             if let Some(before) = before {
                 ends.values_mut().for_each(|end| *end = before.min(*end));
             }
             admin.delete_records(&records.topic, &ends).await.map_err(broken)?;
         }
         Ok(StepOutcome::default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::partition;
+    use crate::plan::{PlanOptions, plans};
+    use crate::scenario::units::Count;
+    use crate::verbs::LANGUAGE;
+
+    #[test]
+    fn a_partition_that_no_topic_has_is_not_all_of_them() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("a.yaml");
+        let refused = |step: &str| {
+            std::fs::write(&file, format!("name: x\nsteps:\n  - {step}\n")).expect("a file");
+            let problems = plans(&file, &LANGUAGE, &PlanOptions::default()).err().unwrap_or_default();
+            problems.iter().any(|problem| problem.code == "out-of-range")
+        };
+        for (number, is_refused) in [("2147483648", true), ("2147483647", false)] {
+            assert_eq!(refused(&format!("delete: {{ records: {{ topic: t, partition: {number} }} }}")), is_refused);
+            assert_eq!(refused(&format!("reassign: {{ topic: t, partition: {number}, to: [1] }}")), is_refused);
+        }
+        // Nor is one that is known only while running.
+        assert!(partition("/partition", Some(Count(1 << 32))).is_err());
+        assert_eq!(partition("/partition", Some(Count(7))).ok(), Some(Some(7)));
+        assert_eq!(partition("/partition", None).ok(), Some(None));
     }
 }

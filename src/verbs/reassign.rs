@@ -1,7 +1,7 @@
 //! The verb `reassign`.
 
 use super::fault::carry_out;
-use super::topic::check_topic_name;
+use super::topic::{check_partition, check_topic_name, partition};
 use crate::environment::{Grant, Needs};
 use crate::faults::{Order, ReassignFault};
 use crate::scenario::units::Count;
@@ -34,6 +34,9 @@ pub struct Reassign {
     #[serde(default)]
     leave: bool,
 }
+
+/// What is said of a node id that no broker has.
+const NO_BROKER: &str = "a node id is at most 2,147,483,647";
 
 impl Reassign {
     fn brokers(&self) -> Vec<i32> {
@@ -74,6 +77,7 @@ impl Step for Reassign {
 
     fn check(&self, cx: &mut CheckContext<'_>) {
         check_topic_name("/topic", &self.topic, cx);
+        check_partition("/partition", self.partition, cx);
         if self.to.is_empty() {
             cx.report(
                 "/to",
@@ -81,7 +85,7 @@ impl Step for Reassign {
             );
         }
         if self.brokers().len() != self.to.len() {
-            cx.report("/to", Problem::new("out-of-range", "a node id is at most 2,147,483,647"));
+            cx.report("/to", Problem::new("out-of-range", NO_BROKER));
         }
         let different: BTreeSet<u64> = self.to.iter().map(|id| id.0).collect();
         if different.len() != self.to.len() {
@@ -104,7 +108,11 @@ impl Step for Reassign {
     async fn run(&self, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
         let cluster = cx.run.wire()?;
         let broken = |message: String| StepError::broken("reassign", message).at("/topic");
-        let partitions = match self.partition.and_then(|partition| i32::try_from(partition.0).ok()) {
+        // What is known only now was not checked before: with one broker less there would be one replica less.
+        if self.brokers().len() != self.to.len() {
+            return Err(StepError::broken("out-of-range", NO_BROKER).at("/to"));
+        }
+        let partitions = match partition("/partition", self.partition)? {
             Some(partition) => vec![partition],
             None => {
                 let found = cx.unless_stopped(topics::describe(&cluster, &[&self.topic])).await?;

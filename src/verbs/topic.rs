@@ -49,6 +49,22 @@ pub(super) fn check_topic_name(pointer: &str, name: &str, cx: &mut CheckContext<
     cx.report(pointer, Problem::new("bad-topic-name", format!("`{name}` cannot be a topic: {why}")));
 }
 
+/// What is said of a partition that no topic has.
+const NO_PARTITION: &str = "the number of a partition is at most 2,147,483,647";
+
+/// Reports a partition that no topic has.
+pub(super) fn check_partition(pointer: &str, asked: Option<Count>, cx: &mut CheckContext<'_>) {
+    if asked.is_some_and(|asked| i32::try_from(asked.0).is_err()) {
+        cx.report(pointer, Problem::new("out-of-range", NO_PARTITION));
+    }
+}
+
+/// The partition that is asked for, if one is: one that no topic has stands for none, and not for all of them.
+pub(super) fn partition(pointer: &'static str, asked: Option<Count>) -> Result<Option<i32>, StepError> {
+    let wrong = |_| StepError::broken("out-of-range", NO_PARTITION).at(pointer);
+    asked.map(|asked| i32::try_from(asked.0).map_err(wrong)).transpose()
+}
+
 impl Step for Topic {
     const VERB: &'static str = "topic";
     const MAY: &'static [Grant] = &[Grant::Topics, Grant::Delete];

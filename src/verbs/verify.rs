@@ -99,6 +99,9 @@ impl Verify {
         let outcome = StepOutcome::default()
             .judged(true)
             .details(json!({ "records": report.records, "problems": report.problems.len() }));
+        if let Some(words) = report.unfinished() {
+            cx.run.recorder.note(format!("{}: {words}", cx.id));
+        }
         let Some(first) = report.problems.first() else { return Ok(outcome) };
         let at = first.at.map(|at| format!(" at byte {at}")).unwrap_or_default();
         let words = format!("{} is damaged{at}: {}", first.file, first.reason);

@@ -5,7 +5,7 @@ use crate::program::{LONG, Project, skipped};
 use kscen::testing::kafka::{Admin, LogSink};
 use kscen::testing::wire::WireCluster;
 use kscen::testing::wire::acls::{self, TopicAcl};
-use kscen::testing::wire::{configs, creation};
+use kscen::testing::wire::{commit, committed, configs, creation};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use std::collections::{BTreeMap, BTreeSet};
@@ -108,6 +108,17 @@ impl Kafka<'_> {
         self.project.run(&format!("restore {words}").split(' ').collect::<Vec<_>>())
     }
 
+    /// Sets a group to an offset of the only partition.
+    fn set(&self, group: &str, topic: &str, offset: i64) {
+        let offsets = BTreeMap::from([(0, (offset, None))]);
+        self.runtime.block_on(commit::offsets(self.wire, group, topic, &offsets)).expect("committed");
+    }
+
+    fn place(&self, group: &str, topic: &str) -> Option<i64> {
+        let mut found = self.runtime.block_on(committed::of(self.wire, group, topic, &[0])).expect("answered");
+        found.remove(&0)?.expect("seen").map(|found| found.offset)
+    }
+
     fn retention(&self, topic: &str) -> Option<String> {
         let found = self.runtime.block_on(configs::of_topic(self.wire, topic)).expect("seen");
         found["retention.ms"].value.clone()
@@ -120,6 +131,7 @@ fn hold_retention(kafka: &Kafka<'_>) {
     kafka.fill("old");
     let hour = BTreeMap::from([("retention.ms".to_owned(), Some("3600000".to_owned()))]);
     kafka.runtime.block_on(creation::configure(kafka.wire, "old", &hour)).expect("configured");
+    kafka.set("billing", "old", 50);
     kafka.project.run(&["backup", "old", "--to", "of-old"]).exits(0).says("100 records");
     let told = "its records are older than its retention.ms=3600000: the target deletes them soon";
     kafka.restore("of-old old=soon-gone").exits(0).says(told);
@@ -146,4 +158,14 @@ fn hold_append(kafka: &Kafka<'_>) {
     kafka.fill("fits");
     kafka.restore("of-old old=fits --append --offsets exact").exits(3).says("exact offsets need a topic of their own");
     kafka.restore("of-old old=fits --append --verify").exits(0).says("100 records");
+    // What a group has not read of it stays before the group.
+    kafka.create("waits", 1, &[("retention.ms", "-1")]);
+    kafka.fill("waits");
+    kafka.set("billing", "waits", 40);
+    let refused = kafka.restore("of-old old=waits --append --group billing").exits(3);
+    refused.says("group `billing` has 60 records of waits/0 before it, which were there already");
+    assert_eq!(kafka.place("billing", "waits"), Some(40));
+    kafka.set("billing", "waits", 100);
+    kafka.restore("of-old old=waits --append --group billing --verify").exits(0).says("equal");
+    assert_eq!(kafka.place("billing", "waits"), Some(150));
 }

@@ -7,7 +7,7 @@ use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -136,6 +136,7 @@ fn a_bucket_holds_an_archive_as_a_folder_does() {
     assert!(!absent.err.contains("s3cr3t"), "{}", absent.err);
     hold_damage(&moto, &project, place);
     hold_kill(&moto, &project);
+    hold_slowness(&moto, &project);
     hold_encryption(&moto, &project);
     hold_scenario(&moto, &project);
     project.run(&["down"]).exits(0);
@@ -174,6 +175,47 @@ fn hold_kill(moto: &Moto, project: &Project) {
     };
     done.exits(0).says("complete: 8000 records");
     moto.run(project, &["verify", place, "--level", "deep"]).exits(0).says("sound");
+}
+
+/// A port behind which the same server is, and each connection takes so many bytes a second.
+fn slow_line(moto: u16, rate: usize) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            let Ok(server) = TcpStream::connect(("127.0.0.1", moto)) else { break };
+            let (mut asking, mut asked) =
+                (client.try_clone().expect("a socket"), server.try_clone().expect("a socket"));
+            std::thread::spawn(move || {
+                let mut bytes = vec![0; rate / 50];
+                while let Ok(read @ 1..) = asking.read(&mut bytes) {
+                    std::thread::sleep(Duration::from_millis(20)); // that is what is slow
+                    if asked.write_all(&bytes[..read]).is_err() {
+                        break;
+                    }
+                }
+                let _ = asked.shutdown(Shutdown::Write);
+            });
+            let (mut answering, mut answered) = (server, client);
+            std::thread::spawn(move || {
+                let _ = std::io::copy(&mut answering, &mut answered);
+                let _ = answered.shutdown(Shutdown::Write);
+            });
+        }
+    });
+    port
+}
+
+/// A bucket that takes less than the broker gives: the backup waits for it, and is whole.
+fn hold_slowness(moto: &Moto, project: &Project) {
+    let (place, begun) = ("s3://archives/slow", Instant::now());
+    let mut command = moto.kscen(project, &["backup", "big", "--to", place, "--compression", "none"]);
+    command.env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", slow_line(moto.port, 2 << 20)));
+    let ended = crate::program::Finished::new(&command.output().expect("kscen starts"));
+    ended.exits(0).says("complete: 8000 records");
+    // More than 6 MB of each partition went over one connection.
+    assert!(begun.elapsed() > Duration::from_secs(2), "the line was not slow: {:?}", begun.elapsed());
+    moto.run(project, &["verify", place, "--level", "deep"]).exits(0).says("sound").says("8000 records");
 }
 
 const SCENARIO: &str = r#"

@@ -24,6 +24,9 @@ pub struct KeptTopic {
     /// Whether they may not be seen. An earlier version did not tell that from a cluster without an authorizer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub acls_unseen: bool,
+    /// Whether its last backup was told to leave groups out: then not all are known that have committed something for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub groups_left_out: bool,
     /// Its partitions, ascending.
     pub partitions: Vec<KeptPartition>,
 }

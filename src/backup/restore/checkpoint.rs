@@ -92,6 +92,13 @@ impl CheckpointJournal {
         Ok((Self { path: path.to_owned(), file }, last))
     }
 
+    /// One that writes into this file as it is.
+    #[cfg(test)]
+    pub(super) async fn writing_to(path: &Path) -> io::Result<Self> {
+        let file = tokio::fs::OpenOptions::new().write(true).open(path).await?;
+        Ok(Self { path: path.to_owned(), file })
+    }
+
     /// Where it is.
     pub(super) fn path(&self) -> &Path {
         &self.path

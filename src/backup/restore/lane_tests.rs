@@ -175,3 +175,14 @@ async fn a_window_that_was_interrupted_is_there_once() {
     second.deliver(&window).await.expect("delivered");
     assert_eq!(leader.lock().expect("no panic").appended, ALL);
 }
+
+/// Whoever went on after a crash would not know of what was sent without a checkpoint.
+#[tokio::test]
+async fn where_no_checkpoint_can_be_written_nothing_is_sent() {
+    let (cluster, leader) = leader(&[]).await;
+    let full = CheckpointJournal::writing_to(Path::new("/dev/full")).await.expect("a disk without room");
+    let mut lane = TargetLane::open(&cluster, TOPIC, 0, (full, None), 0).await.expect("a producer id");
+    let ended = lane.deliver(&window(5)).await.expect_err("there is no checkpoint").in_full();
+    assert!(ended.contains("/dev/full") && ended.contains("No space left"), "{ended}");
+    assert_eq!(leader.lock().expect("no panic").came, 0);
+}

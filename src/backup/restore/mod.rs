@@ -40,7 +40,7 @@ mod topic;
 pub use choice::requests;
 pub(super) use choice::{Basis, Choice, basis};
 pub use event::{PlannedTopic, RestoreEvent, RestoreListener};
-pub(super) use groups::UNSEEN;
+pub(super) use groups::{UNSEEN, left_out};
 pub use kept::{KeptTranslation, completion, kept};
 pub use plan::manifest;
 pub(super) use plan::topic as source;

@@ -1,7 +1,7 @@
 //! What a topic of the target is to a restore, and how it is configured, meanwhile and in the end.
 
 use super::folder::{RestoreState, RestoreTerms};
-use super::groups::getting;
+use super::groups::{getting, left_out};
 use super::prepare::{WantedTopic, goes_on, meanwhile};
 use super::topic::lacking;
 use super::{Renamed, RestoreRequest, RestoredGroups};
@@ -10,6 +10,21 @@ use crate::backup::manifest::{
 };
 use crate::wire::topics::{DescribedTopic, TopicId};
 use std::collections::BTreeMap;
+
+/// A topic without anything.
+fn orders() -> KeptTopic {
+    KeptTopic {
+        name: "orders".to_owned(),
+        id: None,
+        folder: "topics/orders@none".to_owned(),
+        replication: 1,
+        config: None,
+        acls: None,
+        acls_unseen: false,
+        groups_left_out: false,
+        partitions: Vec::new(),
+    }
+}
 
 #[test]
 fn the_configuration_that_was_the_topics_own_is_the_one_that_it_gets() {
@@ -20,16 +35,7 @@ fn the_configuration_that_was_the_topics_own_is_the_one_that_it_gets() {
         ("cleanup.policy".to_owned(), setting("compact", "topic")),
         ("hidden".to_owned(), Setting { value: None, source: "topic".to_owned() }),
     ]);
-    let source = KeptTopic {
-        name: "orders".to_owned(),
-        id: None,
-        folder: "topics/orders@none".to_owned(),
-        replication: 1,
-        config: Some(config),
-        acls: None,
-        acls_unseen: false,
-        partitions: Vec::new(),
-    };
+    let source = KeptTopic { config: Some(config), ..orders() };
     let wanted = WantedTopic { name: "again", source: &source, largest: 0, newest: 0 };
     let own = [("cleanup.policy", "compact"), ("retention.ms", "1234")];
     assert_eq!(wanted.settings(), own.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
@@ -170,4 +176,16 @@ fn a_group_that_was_named_and_would_get_nothing_is_refused() {
     assert!(refused(&[(&new, &topics[0])], &["billing"]).is_some());
     let part = Renamed { partitions: Some([1].into()), ..Renamed::same("others") };
     assert!(refused(&[(&new, &part)], &["shop"]).is_some());
+}
+
+#[test]
+fn that_a_backup_has_left_groups_out_is_told_to_whoever_wants_all() {
+    let topic = Renamed::same("orders");
+    let of = |left: bool| Manifest { topics: vec![KeptTopic { groups_left_out: left, ..orders() }], ..manifest(&[]) };
+    let told = left_out(&of(true), &topic, &RestoredGroups::All).expect("it is told");
+    assert!(told.starts_with("topic `orders`: its last backup was told which groups to keep"), "{told}");
+    assert_eq!(left_out(&of(false), &topic, &RestoredGroups::All), None);
+    let named = RestoredGroups::Named(vec!["billing".to_owned()]);
+    assert_eq!(left_out(&of(true), &topic, &named), None, "who names groups hears of each that is not there");
+    assert_eq!(left_out(&of(true), &Renamed::same("others"), &RestoredGroups::All), None);
 }

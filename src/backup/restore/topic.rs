@@ -64,11 +64,37 @@ impl Restore<'_> {
     pub(super) async fn check_groups(&self, manifest: &Manifest) -> Result<(), RestoreError> {
         let mut looks = Vec::new();
         for topic in &self.request.topics {
-            looks.push((self.look(manifest, topic).await?, topic));
+            let look = self.look(manifest, topic).await?;
+            self.nothing_waits(&look, manifest, topic).await?;
+            looks.push((look, topic));
         }
         let ruled: Vec<(&Manifest, &Renamed)> =
             looks.iter().map(|(look, topic)| (look.pinned.as_ref().unwrap_or(manifest), *topic)).collect();
         groups::check(&self.shared.cluster, &ruled, &self.request.groups, &self.shared.listener).await
+    }
+
+    /// Looks whether groups that get offsets have read a topic that the restore does not make.
+    ///
+    /// # Errors
+    /// See [`groups::nothing_waits`].
+    async fn nothing_waits(
+        &self,
+        look: &TopicLook,
+        manifest: &Manifest,
+        renamed: &Renamed,
+    ) -> Result<(), RestoreError> {
+        let (cluster, request) = (&self.shared.cluster, self.request);
+        let ruled = look.pinned.as_ref().unwrap_or(manifest);
+        let mut groups = groups::of_topic(ruled, renamed, &request.groups);
+        let ends = match (&look.state, &look.found) {
+            (Some(state), _) if state.settings.is_none() => {
+                groups.retain(|name, _| !state.groups.iter().any(|given| given == name));
+                state.starts.clone()
+            }
+            (None, Some(found)) if request.append && !groups.is_empty() => prepare::ends(cluster, found).await?,
+            _ => return Ok(()),
+        };
+        groups::nothing_waits(cluster, renamed, &groups, &ends).await
     }
 
     /// Restores a topic. `None` after a dry run.

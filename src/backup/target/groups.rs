@@ -1,7 +1,7 @@
 //! Where groups go on in the target, against where they have to.
 
 use crate::backup::manifest::{GroupOffset, Manifest};
-use crate::backup::restore::{Renamed, RestoreError, RestoreRequest, RestoredGroups, UNSEEN};
+use crate::backup::restore::{Renamed, RestoreError, RestoreRequest, RestoredGroups, UNSEEN, left_out};
 use crate::backup::translation::Translation;
 use crate::wire::offsets::{self, At, IsolationLevel};
 use crate::wire::{WireCluster, committed};
@@ -14,6 +14,8 @@ pub(super) struct GroupPlaces {
     pub(super) wrong: Vec<String>,
     /// What could not be compared, and why.
     pub(super) unknown: Vec<String>,
+    /// What the archive does not have, and was not to have.
+    pub(super) note: Option<String>,
     /// The groups that the archive has offsets of.
     pub(super) seen: BTreeSet<String>,
 }
@@ -39,7 +41,8 @@ pub(super) async fn compare(
     request: &RestoreRequest,
     (topic, tables): (&Renamed, &BTreeMap<i32, &Translation>),
 ) -> Result<GroupPlaces, RestoreError> {
-    let mut places = GroupPlaces::default();
+    let note = left_out(manifest, topic, &request.groups);
+    let mut places = GroupPlaces { note, ..GroupPlaces::default() };
     if request.groups == RestoredGroups::All && !manifest.groups_complete {
         places.unknown.push(format!("topic `{}`: {UNSEEN}", topic.to));
     }

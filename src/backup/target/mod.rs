@@ -138,6 +138,7 @@ async fn verify_topic(
     let tables = partitions.iter().map(|(verified, table)| (verified.partition, table)).collect();
     let places = groups::compare(cluster, &basis.manifest, request, (topic, &tables)).await?;
     compared.unknown.extend(places.unknown);
+    compared.notes.extend(places.note);
     let verified = Verified {
         from: topic.from.clone(),
         topic: topic.to.clone(),

@@ -59,18 +59,19 @@ pub(super) fn check(
     if let Err(error) = sums::hold(archive, manifest.number) {
         problems.push(problem(error)?);
     }
-    let manifests: BTreeSet<String> = archive.numbers()?.into_iter().map(manifest_name).collect();
+    let numbers = archive.numbers()?;
+    // Where a backup has ended meanwhile, the sums are of its manifest, and so are the files that this one does not list.
+    let rules = numbers.last() == Some(&manifest.number);
+    let manifests: BTreeSet<String> = numbers.into_iter().map(manifest_name).collect();
     for (_, file) in &sums {
-        if file.starts_with("manifests/") && !manifests.contains(file) {
-            let reason = match *file > name {
-                true => sums::PUT_BACK.to_owned(),
-                false => format!("it is not there, and {} lists it", SUMS),
-            };
-            problems.push(ArchiveProblem { file: store.path(file), at: None, reason });
-        } else if there.contains_key(file) {
-            let reason = "it was part of the archive, and the newest manifest does not list it".to_owned();
-            problems.push(ArchiveProblem { file: store.path(file), at: None, reason });
-        }
+        let reason = if file.starts_with("manifests/") && !manifests.contains(file) {
+            if *file > name { sums::PUT_BACK.to_owned() } else { format!("it is not there, and {SUMS} lists it") }
+        } else if rules && there.contains_key(file) {
+            "it was part of the archive, and the newest manifest does not list it".to_owned()
+        } else {
+            continue;
+        };
+        problems.push(ArchiveProblem { file: store.path(file), at: None, reason });
     }
     if manifest.state != BackupState::Running && sums.is_empty() {
         let reason = "it is not there, and the backup has ended".to_owned();

@@ -62,15 +62,52 @@ pub struct VerifyReport {
     pub problems: Vec<ArchiveProblem>,
 }
 
+impl VerifyReport {
+    /// That its newest backup has not come to its end, or lacks something: what is sound may not be all.
+    pub fn unfinished(&self) -> Option<&'static str> {
+        match self.state? {
+            BackupState::Complete => None,
+            BackupState::Running => {
+                Some("its newest backup is running, or was interrupted: what it has so far was looked at")
+            }
+            BackupState::Partial => {
+                Some("its newest backup lacks something that it was to take: `missing` in its manifest says what")
+            }
+        }
+    }
+}
+
 /// So many problems are listed: an archive on a broken disk has one for each batch.
 const MOST: usize = 1000;
+/// So often it is looked again at an archive that is pruned meanwhile.
+const AGAIN: usize = 3;
 
-/// Looks at an archive. `threads` partitions are read at the same time.
+/// Looks at an archive. `threads` partitions are read at the same time. Backups into it, and prunings, may go on: what it had when it was looked at
+/// is what counts.
 ///
 /// # Errors
 /// Where the store cannot be read, or this is no archive, or one of a newer version; where records are to be decoded of files that no
 /// identity opens. Damage is in the report.
 pub fn verify(archive: &Archive, level: Level, threads: usize) -> Result<VerifyReport, ArchiveError> {
+    let oldest = || archive.numbers().ok()?.first().copied();
+    let (mut before, mut again) = (oldest(), AGAIN);
+    loop {
+        let looked = look(archive, level, threads);
+        let is_sound = looked.as_ref().is_ok_and(|report| report.problems.is_empty());
+        if is_sound || again == 0 {
+            return looked;
+        }
+        // What is missed may have been let go of: a pruning removes the oldest manifest first.
+        let now = oldest();
+        if now == before {
+            return looked;
+        }
+        (before, again) = (now, again - 1);
+    }
+}
+
+/// Looks at it as it is now.
+fn look(archive: &Archive, level: Level, threads: usize) -> Result<VerifyReport, ArchiveError> {
     let mut report = VerifyReport {
         level,
         manifest: None,

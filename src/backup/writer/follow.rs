@@ -69,8 +69,9 @@ pub(super) fn is_old(next: &Manifest, before: &Manifest) -> bool {
         && next.notes == before.notes
         && next.topics.len() == before.topics.len();
     same && next.topics.iter().zip(&before.topics).all(|(next, before)| {
-        let about =
-            |topic: &crate::backup::manifest::KeptTopic| (topic.replication, topic.config.clone(), topic.acls.clone());
+        let about = |topic: &crate::backup::manifest::KeptTopic| {
+            (topic.replication, topic.config.clone(), topic.acls.clone(), topic.groups_left_out)
+        };
         let read = |partition: &crate::backup::manifest::KeptPartition| partition.next >= partition.cut.end;
         about(next) == about(before)
             && next.partitions.len() == before.partitions.len()

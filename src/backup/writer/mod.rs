@@ -232,7 +232,8 @@ fn next_of(
         None => 1,
     };
     let mut topics = before.map(|before| before.topics).unwrap_or_default();
-    let places = captured.topics.into_iter().map(|topic| enter(&mut topics, topic)).collect();
+    let places: Vec<usize> = captured.topics.into_iter().map(|topic| enter(&mut topics, topic)).collect();
+    places.iter().for_each(|place| topics[*place].groups_left_out = options.groups != KeptGroups::All);
     let manifest = Manifest {
         format: FORMAT.to_owned(),
         version: VERSION,
@@ -262,8 +263,17 @@ fn enter(topics: &mut Vec<KeptTopic>, found: CapturedTopic) -> usize {
     let folder = folder_of(&found.topic.name, id.as_deref());
     let place = topics.iter().position(|topic| topic.folder == folder).unwrap_or(topics.len());
     if place == topics.len() {
-        let (name, acls, acls_unseen, config, replication) = (found.topic.name, None, false, None, 0);
-        topics.push(KeptTopic { name, id, folder, replication, config, acls, acls_unseen, partitions: Vec::new() });
+        topics.push(KeptTopic {
+            name: found.topic.name,
+            id,
+            folder,
+            replication: 0,
+            config: None,
+            acls: None,
+            acls_unseen: false,
+            groups_left_out: false,
+            partitions: Vec::new(),
+        });
     }
     let topic = &mut topics[place];
     topic.replication = found.topic.partitions.first().map_or(0, |partition| partition.replicas.len());

@@ -164,7 +164,7 @@ fn contexts(folder: &Path) -> Vec<Context> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Surroundings, find};
+    use super::{EngineAddress, Surroundings, find};
     use std::collections::HashMap;
     use std::path::Path;
 
@@ -198,5 +198,14 @@ mod tests {
         assert!(url(&[("DOCKER_HOST", "ssh://far")], &[]).is_err_and(|message| message.contains("ssh")));
         let podman = "/run/user/1000/podman/podman.sock";
         assert_eq!(url(&[], &[podman]), Ok(format!("unix://{podman}")));
+    }
+
+    #[test]
+    fn an_address_is_shown_without_the_password_in_it() {
+        let shown = |url: &str| EngineAddress { url: url.to_owned(), origin: "DOCKER_HOST".to_owned() }.to_string();
+        assert_eq!(shown("tcp://anna:hun@ter@far:2375"), "tcp://***@far:2375 (from DOCKER_HOST)");
+        assert_eq!(shown("unix:///home/a@b/docker.sock"), "unix:///home/a@b/docker.sock (from DOCKER_HOST)");
+        let refused = url(&[("DOCKER_HOST", "ssh://anna:hunter@far")], &[]).expect_err("kscen does not speak ssh");
+        assert!(refused.contains("ssh://***@far") && !refused.contains("hunter"), "{refused}");
     }
 }

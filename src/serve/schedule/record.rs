@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// What is found later than this after it was due is missed: a backup at noon is not the one of the night.
 const GRACE: SignedDuration = SignedDuration::from_mins(1);
-/// So long a run is asked for again where the service has no room for it.
+/// So long a run is asked for again where the service has no room for it, and so long a clock may take to be set.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(15);
 /// So many gaps are listed, the newest first; all are counted.
 const LISTED: usize = 20;
@@ -37,6 +37,9 @@ pub struct ScheduleRecord {
     pub gaps: Vec<MissedRuns>,
     /// How many generations retention has removed.
     pub pruned: u64,
+    /// Since when times that are noted lie ahead of the clock, by that clock.
+    #[serde(skip)]
+    pub ahead: Option<Timestamp>,
 }
 
 /// A run that was begun.
@@ -138,16 +141,22 @@ impl ScheduleRecord {
     }
 
     /// Where a clock was ahead and was set right, nothing was later than now: what is due until it is there again is not over, and no success
-    /// is newer than what is missed from now on.
+    /// is newer than what is missed from now on. A machine that has just started may as well have a clock that is behind: that is set soon,
+    /// and nothing was wrong with what is noted.
     fn set_right(&mut self, now: Timestamp) {
         let is_ahead =
             |moment: i64| Timestamp::from_millisecond(moment).map_or(true, |moment| moment.duration_since(now) > GRACE);
-        let gaps = self.gaps.iter_mut().flat_map(|gap| [&mut gap.first, &mut gap.last]);
-        let last = self.last.iter_mut().flat_map(|last| [&mut last.due, &mut last.ended]);
-        let run = self.run.iter_mut().map(|run| &mut run.due);
-        let moments = [&mut self.seen].into_iter().chain(&mut self.last_success).chain(gaps).chain(last).chain(run);
-        for moment in moments.filter(|moment| is_ahead(**moment)) {
-            *moment = now.as_millisecond();
+        let Self { seen, last_success, gaps, last, run, ahead, .. } = self;
+        let gaps = gaps.iter_mut().flat_map(|gap| [&mut gap.first, &mut gap.last]);
+        let last = last.iter_mut().flat_map(|last| [&mut last.due, &mut last.ended]);
+        let run = run.iter_mut().map(|run| &mut run.due);
+        let moments = [seen].into_iter().chain(last_success).chain(gaps).chain(last).chain(run);
+        let moments: Vec<&mut i64> = moments.filter(|moment| is_ahead(**moment)).collect();
+        let since = ahead.filter(|since| *since <= now).unwrap_or(now);
+        *ahead = (!moments.is_empty()).then_some(since);
+        if ahead.is_some() && now.duration_since(since) >= PATIENCE {
+            *ahead = None;
+            moments.into_iter().for_each(|moment| *moment = now.as_millisecond());
         }
     }
 
@@ -287,6 +296,24 @@ mod tests {
         assert_eq!(record.run.as_ref().and_then(|run| run.job.as_deref()), Some("j1"));
     }
 
+    /// As of a machine that has no clock of its own, before it is told the time.
+    #[test]
+    fn a_clock_that_is_behind_for_a_moment_makes_nothing_forgotten() {
+        let (table, mut record) = (nightly(), begun("10T12:00:00"));
+        assert!(record.look(&table, at("11T03:00:00"), at("10T12:00:00")));
+        record.taken("j1".to_owned());
+        record.ended(at("11T03:10:00"), None, Ok(0));
+        let noted = record.clone();
+        let boot: Timestamp = "1970-01-01T00:00:20Z".parse().expect("a time");
+        record.begin(&table, boot);
+        for seconds in [0, 10, 20] {
+            assert!(!record.look(&table, boot + SignedDuration::from_secs(seconds), boot));
+        }
+        assert!(!record.look(&table, at("11T12:00:00"), boot));
+        assert_eq!(record, noted, "nothing is missed, and the success is that of the night");
+        assert!(record.look(&table, at("12T03:00:00"), boot));
+    }
+
     #[test]
     fn what_the_service_has_no_room_for_is_asked_again_and_then_missed() {
         let (table, up) = (nightly(), at("10T12:00:00"));
@@ -322,8 +349,12 @@ mod tests {
         record.gaps.push(gap);
         record.run = Some(ScheduledRun { due: ahead.as_millisecond(), job: Some("j0".to_owned()), refused: None });
         record.ended(ahead, None, Ok(0));
+        let noted = record.clone();
         assert!(!record.look(&table, at("10T12:00:00"), up));
-        let right = at("10T12:00:00").as_millisecond();
+        let waits = ScheduleRecord { ahead: Some(at("10T12:00:00")), ..noted };
+        assert_eq!(record, waits, "the present time may be the wrong one");
+        assert!(!record.look(&table, at("10T12:15:00"), up));
+        let right = at("10T12:15:00").as_millisecond();
         let last = record.last.as_ref().map(|last| (last.due, last.ended));
         assert_eq!((record.last_success, last, record.gaps[0].last), (Some(right), Some((right, right)), right));
         assert!(record.look(&table, at("11T03:00:00"), up));

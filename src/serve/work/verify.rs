@@ -147,6 +147,7 @@ pub(super) async fn check_archive(
         Ok(_) => {}
         Err(error) => messages.push(format!("what came of it is not kept: {error}")),
     }
+    messages.extend(report.unfinished().map(|words| format!("note: {words}")));
     if report.sealed > 0 {
         messages.push(format!(
             "{} files were not opened, because they are encrypted: their lengths and SHA-256 were looked at",

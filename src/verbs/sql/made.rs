@@ -12,13 +12,22 @@ use std::time::Duration;
 /// How long a look behind the step may take: without it nothing is known to be the run's.
 const GLANCE: Duration = Duration::from_secs(5);
 
+/// How slots and publications are made.
+const WAYS: [&str; 3] =
+    ["pg_create_logical_replication_slot", "pg_copy_logical_replication_slot", "create publication"];
+
 /// What there was before a step that may make some.
 pub(super) struct Making {
-    /// The step's statements and parameters.
-    sql: String,
-    /// What these make, whatever there is: where that is there, they fail.
-    certain: Vec<Resource>,
+    sql: MakingSql,
     before: Vec<Resource>,
+}
+
+/// A step's statements, each on one line and without comments, and its parameters.
+struct MakingSql {
+    /// All in lower case.
+    texts: Vec<String>,
+    /// What they make, whatever there is: where that is there, they fail.
+    certain: Vec<Resource>,
 }
 
 impl Making {
@@ -29,13 +38,12 @@ impl Making {
         params: &str,
         cx: &mut StepContext,
     ) -> Result<Option<Self>, StepError> {
-        let texts: Vec<&str> = statements.iter().map(|statement| statement.text.as_str()).chain([params]).collect();
-        let sql = texts.join("\n").to_lowercase();
-        if !may_make(&sql) {
+        let sql = MakingSql::of(statements, params);
+        if !sql.may_make() {
             return Ok(None);
         }
         match cx.unless_stopped(present(database, RECONNECT)).await? {
-            Ok(before) => Ok(Some(Self { sql, certain: certain(&texts), before })),
+            Ok(before) => Ok(Some(Self { sql, before })),
             Err(error @ DatabaseError::Sql(_)) => Err(StepError::broken("database", error.to_string()).because(error)),
             Err(error) => Err(broken(&error, cx).await),
         }
@@ -45,8 +53,8 @@ impl Making {
     pub(super) async fn end(self, database: &Database, succeeded: bool, cx: &StepContext) {
         if let Ok(Ok(after)) = tokio::time::timeout(GLANCE, present(database, GLANCE)).await {
             let mut before = self.before;
-            before.retain(|resource| !(succeeded && self.certain.contains(resource)));
-            cx.run.changes.made(made(&self.sql, &before, after));
+            before.retain(|resource| !(succeeded && self.sql.certain.contains(resource)));
+            cx.run.changes.made(self.sql.made(&before, after));
         }
     }
 }
@@ -57,22 +65,39 @@ async fn present(database: &Database, patience: Duration) -> DatabaseResult<Vec<
     Ok(slots.chain(session.publications().await?.into_iter().map(Resource::Publication)).collect())
 }
 
-/// Whether a text in lower case may make a slot or a publication.
-fn may_make(sql: &str) -> bool {
-    let words = one_line(sql);
-    let makes = ["create publication", "pg_create_logical_replication_slot", "pg_copy_logical_replication_slot"];
-    makes.iter().any(|way| words.contains(way))
+impl MakingSql {
+    fn of(statements: &[Statement], params: &str) -> Self {
+        let bare: Vec<String> = statements.iter().map(|statement| one_line(&statement.bare())).collect();
+        let texts = bare.iter().map(|text| text.to_lowercase()).chain([params.to_lowercase()]).collect();
+        Self { texts, certain: certain(&bare) }
+    }
+
+    /// Whether it may make a slot or a publication.
+    fn may_make(&self) -> bool {
+        self.texts.iter().any(|text| WAYS.iter().any(|way| text.contains(way)))
+    }
+
+    /// What is new and named by the statements; others may make some at the same time.
+    fn made(&self, before: &[Resource], after: Vec<Resource>) -> Vec<Resource> {
+        let is_made = |resource: &Resource| match resource {
+            Resource::Slot(name) | Resource::Publication(name) => {
+                let name = name.to_lowercase();
+                !before.contains(resource) && self.texts.iter().any(|text| is_named(text, &name))
+            }
+            _ => false,
+        };
+        after.into_iter().filter(is_made).collect()
+    }
 }
 
 /// What the statements of a script that went through have made, though there was one of that name before: somebody has dropped it. What one of
 /// them may have taken back is none of it.
-fn certain(statements: &[&str]) -> Vec<Resource> {
+fn certain(statements: &[String]) -> Vec<Resource> {
     const BACK: [&str; 3] = ["rollback", "abort", "prepare transaction"];
-    let words: Vec<String> = statements.iter().map(|statement| one_line(statement)).collect();
-    if words.iter().any(|words| BACK.iter().any(|back| starts_with(words, back))) {
+    if statements.iter().any(|words| BACK.iter().any(|back| starts_with(words, back))) {
         return Vec::new();
     }
-    words.iter().filter_map(|words| created(words)).collect()
+    statements.iter().filter_map(|words| created(words)).collect()
 }
 
 fn starts_with(words: &str, start: &str) -> bool {
@@ -110,31 +135,30 @@ fn identifier(text: &str) -> Option<String> {
     }
 }
 
-/// A text in quotes, and what stands behind it.
+/// A text in quotes, and what stands behind it; the name of a parameter may stand before it.
 fn literal(text: &str) -> Option<(&str, &str)> {
-    text.trim_start().strip_prefix('\'')?.split_once('\'')
+    let named = text.trim_start();
+    let value = named.strip_prefix("slot_name").map_or(named, |rest| rest.trim_start_matches([' ', ':', '=', '>']));
+    value.strip_prefix('\'')?.split_once('\'')
 }
 
-/// What is new and named by the statements; others may make some at the same time.
-fn made(sql: &str, before: &[Resource], after: Vec<Resource>) -> Vec<Resource> {
-    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$');
-    let is_named = |name: &str| {
-        let name = name.to_lowercase();
-        sql.match_indices(&name).any(|(at, _)| {
-            let (ahead, behind) = (sql[..at].chars().next_back(), sql[at + name.len()..].chars().next());
-            !ahead.is_some_and(is_part) && !behind.is_some_and(is_part)
-        })
-    };
-    let is_made = |resource: &Resource| match resource {
-        Resource::Slot(name) | Resource::Publication(name) => !before.contains(resource) && is_named(name),
-        _ => false,
-    };
-    after.into_iter().filter(is_made).collect()
+/// Whether a name goes on with this.
+fn is_part(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '_' | '$')
+}
+
+/// Whether a name stands in a text, and is no part of another.
+fn is_named(text: &str, name: &str) -> bool {
+    text.match_indices(name).any(|(at, _)| {
+        let (ahead, behind) = (text[..at].chars().next_back(), text[at + name.len()..].chars().next());
+        !ahead.is_some_and(is_part) && !behind.is_some_and(is_part)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::database::split;
 
     fn slot(name: &str) -> Resource {
         Resource::Slot(name.to_owned())
@@ -144,50 +168,82 @@ mod tests {
         Resource::Publication(name.to_owned())
     }
 
+    fn sql(script: &str, params: &str) -> MakingSql {
+        MakingSql::of(&split(script).expect("statements"), params)
+    }
+
     #[test]
     fn what_was_there_before_a_statement_that_would_make_it_is_somebody_elses() {
         let idioms = "select pg_create_logical_replication_slot('shop', 'pgoutput')\n  where not exists (select from \
                       pg_replication_slots where slot_name = 'shop');\ndo $$ begin create\n publication shop for table orders; \
                       exception when duplicate_object then null; end $$";
-        assert!(may_make(idioms));
+        let idioms = sql(idioms, "[]");
+        assert!(idioms.may_make());
         let all = || vec![slot("shop"), publication("shop")];
-        assert_eq!(made(idioms, &all(), all()), []);
-        assert_eq!(made(idioms, &[slot("shop")], all()), [publication("shop")]);
-        assert_eq!(made(idioms, &[], all()), all());
+        assert_eq!(idioms.made(&all(), all()), []);
+        assert_eq!(idioms.made(&[slot("shop")], all()), [publication("shop")]);
+        assert_eq!(idioms.made(&[], all()), all());
         // Others are made at the same time, and one whose name has the other in it.
-        assert_eq!(made(idioms, &all(), vec![slot("theirs"), slot("shop_2")]), []);
-        let copy = "select pg_copy_logical_replication_slot('theirs', 'mine')";
+        assert_eq!(idioms.made(&all(), vec![slot("theirs"), slot("shop_2")]), []);
+        let copy = sql("select pg_copy_logical_replication_slot('theirs', 'mine')", "[]");
         let there = [slot("theirs")];
-        assert_eq!(made(copy, &there, vec![slot("theirs"), slot("mine")]), [slot("mine")]);
+        assert_eq!(copy.made(&there, vec![slot("theirs"), slot("mine")]), [slot("mine")]);
     }
 
     #[test]
     fn what_a_script_drops_and_makes_again_is_its_own() {
-        let drops = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = 'shop'";
-        let makes = "SELECT lsn\n FROM pg_create_logical_replication_slot( 'shop', 'pgoutput')";
-        let all = [drops, makes, "DROP  PUBLICATION IF EXISTS shop", "CREATE  PUBLICATION Shop FOR TABLE a"];
-        assert_eq!(certain(&all), [slot("shop"), publication("shop")]);
-        assert_eq!(certain(&["SELECT pg_copy_logical_replication_slot('theirs' , 'mine')"]), [slot("mine")]);
-        assert_eq!(certain(&["CREATE PUBLICATION \"Store\""]), [publication("Store")]);
-        // What is only named beside it, and what is made on a condition, by a parameter, or taken back, may be somebody else's.
-        let beside =
-            ["SELECT pg_drop_replication_slot('mine')", "ALTER PUBLICATION theirs ADD TABLE a", "{\"a\":\"theirs\"}"];
-        assert_eq!(certain(&beside), []);
-        let careful = format!("{makes} WHERE NOT EXISTS (SELECT FROM pg_replication_slots)");
-        assert_eq!(certain(&["SELECT pg_create_logical_replication_slot('theirs', 'pgoutput') FROM missing"]), []);
-        let block = format!("DO $$ BEGIN {makes}; EXCEPTION WHEN others THEN NULL; END $$");
-        assert_eq!(
-            certain(&[careful.as_str(), &block, "SELECT pg_create_logical_replication_slot($1, 'pgoutput')"]),
-            []
-        );
-        assert_eq!(certain(&["BEGIN", all[2], all[3], "ROLLBACK"]), []);
+        let drop_slot = "select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = 'shop'";
+        let make_slot = "select pg_create_logical_replication_slot('shop', 'pgoutput')";
+        let anew = |script: &str, resource: &Resource| sql(script, "[]").certain.contains(resource);
+        let script = format!("{drop_slot};\n{make_slot};\ndrop  publication if exists shop;\ncreate publication shop");
+        assert!(anew(&script, &slot("shop")) && anew(&script, &publication("shop")));
+        assert!(!anew(&format!("{drop_slot};\n{make_slot}"), &publication("shop")));
+        for make in [
+            "select pg_create_logical_replication_slot(slot_name => 'shop', plugin => 'pgoutput')",
+            "select * from pg_copy_logical_replication_slot('theirs', 'shop')",
+        ] {
+            assert!(anew(&format!("{drop_slot};\n{make}"), &slot("shop")), "{make}");
+        }
+        let quoted = sql("CREATE  PUBLICATION Shop FOR TABLE a;\nCREATE PUBLICATION \"Store\"", "[]");
+        assert_eq!(quoted.certain, [publication("shop"), publication("Store")]);
+        // One that could not be dropped would be taken for the run's.
+        for careful in [
+            format!("{drop_slot} and not active;\n{make_slot} where not exists (select from pg_replication_slots)"),
+            format!("do $$ begin {drop_slot}; {make_slot}; exception when others then null; end $$"),
+            "select pg_create_logical_replication_slot('shop', 'pgoutput') from missing".to_owned(),
+            "select pg_create_logical_replication_slot($1, 'pgoutput')".to_owned(),
+            format!("begin;\n{drop_slot};\n{make_slot};\nrollback"),
+        ] {
+            assert!(!anew(&careful, &slot("shop")), "{careful}");
+        }
+    }
+
+    #[test]
+    fn what_a_script_only_speaks_of_is_somebody_elses() {
+        let mine = "select pg_drop_replication_slot('mine');\n\
+                    select pg_create_logical_replication_slot('mine', 'pgoutput')";
+        for script in [
+            format!("-- for debezium\n{mine} /* as debezium does */"),
+            format!("{mine};\nselect * from pg_replication_slots where slot_name = 'debezium'"),
+            "select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name <> 'debezium';\n\
+             select pg_create_logical_replication_slot('mine', 'pgoutput')"
+                .to_owned(),
+            "select pg_drop_replication_slot('mine');\n\
+             select pg_copy_logical_replication_slot('debezium', 'mine')"
+                .to_owned(),
+        ] {
+            assert!(!sql(&script, "[]").certain.contains(&slot("debezium")), "{script}");
+        }
+        assert!(sql(mine, "[]").certain.contains(&slot("mine")));
+        let told = sql(&format!("-- theirs\n{mine}"), "[]");
+        assert_eq!(told.made(&[], vec![slot("theirs"), slot("mine")]), [slot("mine")]);
     }
 
     #[test]
     fn names_are_as_postgresql_folds_them() {
-        let sql = "CREATE PUBLICATION Shop; CREATE PUBLICATION \"Store\"".to_lowercase();
+        let sql = |script| sql(script, "[]");
         let after = || vec![publication("shop"), publication("Store")];
-        assert_eq!(made(&sql, &[], after()), after());
-        assert!(!may_make("select slot_name from pg_replication_slots where slot_name = 'theirs'"));
+        assert_eq!(sql("CREATE PUBLICATION Shop; CREATE PUBLICATION \"Store\"").made(&[], after()), after());
+        assert!(!sql("select slot_name from pg_replication_slots where slot_name = 'theirs'").may_make());
     }
 }

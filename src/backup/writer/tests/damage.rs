@@ -1,6 +1,7 @@
 //! Every kind of damage is named by its file, and by the byte where there is one.
 
 use super::*;
+use crate::backup::manifest::BackupState;
 use crate::backup::restore::RestorePoint;
 use crate::backup::{ArchiveProblem, FolderStore, Level, verify};
 use std::fs;
@@ -165,6 +166,23 @@ fn what_is_counted_as_missing_is_missed_by_no_level() {
     assert_eq!(forgotten, "35 offsets are in no segment, and it says that 34 have no record");
 }
 
+/// What is sound may not be all.
+#[test]
+fn that_a_backup_has_not_come_to_its_end_is_told_beside_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = archive(folder.path());
+    assert_eq!(verify(&archive, Level::Quick, 1).unwrap().unfinished(), None);
+    for (state, words) in [(BackupState::Running, "was interrupted"), (BackupState::Partial, "lacks something")] {
+        let (newest, digest) = archive.newest().unwrap().unwrap();
+        let next = Manifest { number: newest.number + 1, previous: Some(digest), state, ..newest };
+        archive.commit(&next).unwrap();
+        sums::write(&archive, &next, 0).unwrap();
+        let report = verify(&archive, Level::Full, 1).unwrap();
+        assert_eq!(report.problems, [], "{state:?}");
+        assert!(report.unfinished().is_some_and(|told| told.contains(words)), "{state:?}");
+    }
+}
+
 #[test]
 fn what_is_no_archive_or_a_newer_one_is_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -196,6 +214,6 @@ fn two_writers_are_one_too_many() {
     // Where locks do not hold, as on some network file systems, the number of the manifest is what only one can have.
     let archive = archive(folder.path());
     let mut manifest = archive.current().unwrap();
-    manifest.state = crate::backup::manifest::BackupState::Running;
+    manifest.state = BackupState::Running;
     assert!(archive.commit(&manifest).err().unwrap().to_string().contains("another writer"));
 }

@@ -1,5 +1,6 @@
 //! What groups had committed, from one backup into an archive to the next.
 
+use super::super::KeptGroups;
 use super::super::follow::is_old;
 use super::*;
 use crate::backup::Digest;
@@ -57,4 +58,27 @@ fn a_backup_of_one_topic_does_not_forget_the_groups_of_the_others() {
         !next(Some(&unseen), one()).groups_complete,
         "who made the archive did not see all groups of the other topic"
     );
+}
+
+#[test]
+fn a_backup_that_is_told_which_groups_to_keep_says_so_of_its_topics() {
+    let next = |before: Option<&Manifest>, topics: &[&str], groups| {
+        let options = BackupOptions { groups, ..BackupOptions::new(Vec::new()) };
+        let before = before.map(|before| (before.clone(), Digest::of(b"x")));
+        let (mut manifest, _) = next_of("a", before, seen(topics, &[]), &options);
+        manifest.state = BackupState::Complete;
+        manifest
+    };
+    let left_out = |manifest: &Manifest| {
+        let left = manifest.topics.iter().filter(|topic| topic.groups_left_out);
+        left.map(|topic| topic.name.clone()).collect::<Vec<_>>()
+    };
+    let first = next(None, &["billing", "orders"], KeptGroups::All);
+    assert_eq!(left_out(&first), Vec::<String>::new());
+    let second = next(Some(&first), &["orders"], KeptGroups::None);
+    assert_eq!(left_out(&second), ["orders"]);
+    assert!(is_old(&next(Some(&second), &["orders"], KeptGroups::None), &second));
+    let third = next(Some(&second), &["orders"], KeptGroups::All);
+    assert!(left_out(&third).is_empty() && !is_old(&third, &second), "all are there again");
+    assert_eq!(left_out(&next(Some(&third), &["billing"], KeptGroups::Named(Vec::new()))), ["billing"]);
 }

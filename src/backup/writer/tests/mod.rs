@@ -1,6 +1,7 @@
 //! Backups without a broker: batches as a leader would send them, packed into archives.
 
 mod again;
+mod beside;
 mod bucket;
 mod crash;
 mod damage;
