@@ -24,7 +24,9 @@ mod worker_error;
 pub use ensemble::Ensemble;
 pub use host::serve;
 pub use job_link::JobLink;
-pub use link::{LocalLink, SshLink, WorkerLink};
+#[cfg(test)]
+pub(crate) use link::LinkEnds;
+pub use link::{LinkMakes, LocalLink, SshLink, WorkerLink};
 #[cfg(test)]
 pub(crate) use memory::MemoryLink;
 pub use worker_error::WorkerError;

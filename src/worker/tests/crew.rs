@@ -1,110 +1,18 @@
 //! Workers at the other end of streams in memory, on a mock cluster.
 
-use crate::accounting::{Class, KeySpec, Ledger, RunIdentity, Schedule};
+use super::bench::{Bench, LIMIT, ensemble};
+use crate::accounting::{Class, Ledger};
 use crate::kafka::{LogSink, OffsetReader};
-use crate::load::afar::Afar;
-use crate::load::consume::{CommitMode, ReadFrom, ReadLimit, Tap, Tapped};
-use crate::load::payload::Sizes;
-use crate::load::produce::Acks;
-use crate::load::{ConsumeJob, ConsumeSpec, PayloadSpec, ProduceJob, ProduceSpec};
-use crate::record::{Detail, RunClock};
+use crate::load::consume::{Tap, Tapped};
 use crate::worker::frame::{FrameKind, FrameReader, FrameWriter};
 use crate::worker::message::{Down, Hello, Up, heard, say};
-use crate::worker::{Ensemble, MemoryLink, WorkerError, WorkerLink, serve};
-use rdkafka::mocking::MockCluster;
-use std::collections::BTreeMap;
+use crate::worker::{MemoryLink, serve};
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-
-const LIMIT: Duration = Duration::from_secs(60);
-
-fn ensemble(links: &[MemoryLink]) -> Result<Ensemble, WorkerError> {
-    let links = links.iter().map(|link| Box::new(link.clone()) as Box<dyn WorkerLink>).collect();
-    Ensemble::open(links, RunClock::start(), None, LogSink::default())
-}
-
-struct Bench {
-    cluster: MockCluster<'static, rdkafka::producer::DefaultProducerContext>,
-    run: Arc<RunIdentity>,
-    clock: RunClock,
-}
-
-impl Bench {
-    fn new() -> Self {
-        let cluster = MockCluster::new(1).expect("a mock cluster");
-        cluster.create_topic("t", 4, 1).expect("a topic");
-        Self { cluster, run: RunIdentity::new(7), clock: RunClock::start() }
-    }
-
-    fn connection(&self) -> BTreeMap<String, String> {
-        BTreeMap::from([("bootstrap.servers".to_owned(), self.cluster.bootstrap_servers())])
-    }
-
-    fn load(&self, count: u64, producers: usize, afar: Option<Arc<dyn Afar>>) -> ProduceJob {
-        let spec = ProduceSpec {
-            name: "load".to_owned(),
-            topic: "t".to_owned(),
-            schedule: Schedule::constant(2000.0, count),
-            producers,
-            payload: PayloadSpec::Random { size: Sizes::Fixed(100), compressibility: 0.5 },
-            key: KeySpec::Uniform(50),
-            headers: vec![("h".to_owned(), "v".to_owned())],
-            identity: None,
-            acks: Acks::All,
-            idempotent: false,
-            transaction: None,
-            connection: self.connection(),
-            config: BTreeMap::new(),
-            run: Arc::clone(&self.run),
-            seed: 1,
-            logs: LogSink::default(),
-            detail: Detail::default(),
-            afar,
-        };
-        ProduceJob::prepare(spec).expect("a load")
-    }
-
-    fn reader(&self, group: Option<&str>, members: usize, afar: Option<Arc<dyn Afar>>) -> ConsumeJob {
-        self.looking(group, members, afar, None)
-    }
-
-    fn looking(
-        &self,
-        group: Option<&str>,
-        members: usize,
-        afar: Option<Arc<dyn Afar>>,
-        tap: Option<Tap>,
-    ) -> ConsumeJob {
-        let spec = ConsumeSpec {
-            name: group.unwrap_or("alone").to_owned(),
-            topic: "t".to_owned(),
-            from: ReadFrom::Start,
-            group: group.map(str::to_owned),
-            members,
-            until: ReadLimit::default(),
-            commit: if group.is_some() { CommitMode::After } else { CommitMode::None },
-            read_committed: false,
-            cooperative: false,
-            connection: self.connection(),
-            // The mock cluster rebalances when a session is over.
-            config: BTreeMap::from([("session.timeout.ms".to_owned(), "6000".to_owned())]),
-            run: Arc::clone(&self.run),
-            tap,
-            counts_own: true,
-            senders_over: None,
-            tamper: None,
-            sample_limit: 100,
-            logs: LogSink::default(),
-            detail: Detail::default(),
-            afar,
-        };
-        ConsumeJob::prepare(spec, self.clock).expect("a reader")
-    }
-}
 
 /// Producers and members in so many workers: everything is accounted for, and the figures are whole.
 fn everything_arrives(workers: usize) {

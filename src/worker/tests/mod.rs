@@ -1,6 +1,8 @@
 //! A history that is told by several workers gives the accounts of one process.
 
+mod bench;
 mod crew;
+mod elsewhere;
 mod ends;
 mod history;
 
