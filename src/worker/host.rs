@@ -169,19 +169,21 @@ impl Host {
         let (logs, lines) = LogSink::bounded(CLIENT_LINES);
         let (over, ends) = channel();
         let (done, told) = channel();
-        let (fetched, told_to) = (Arc::clone(&journal), Arc::clone(writer));
+        let (fetched, told_to, units) = (Arc::clone(&journal), Arc::clone(writer), Units::default());
+        let running = Arc::clone(&units);
         std::thread::spawn(move || {
             let mut last_ns = 0;
             loop {
                 let ended = !matches!(ends.recv_timeout(TICK), Err(RecvTimeoutError::Timeout));
                 // Who does not hear it any more has no use for the rest.
-                if tell_all(&fetched, &lines, &told_to, &mut last_ns).is_err() || ended {
+                let Ok(over) = tell_all(&fetched, &lines, &told_to, &mut last_ns) else { break };
+                let_go(taken_out(&running, &over));
+                if ended {
                     break;
                 }
             }
             let _ = done.send(());
         });
-        let units = Units::default();
         Self { clock, journal, logs, units, pulse, writer: Arc::clone(writer), runtime, over, told }
     }
 
@@ -238,12 +240,31 @@ impl Host {
     }
 }
 
-/// Tells what has happened since it was last told, and what clients have logged.
-fn tell_all(journal: &FarJournal, lines: &ClientLogs, writer: &Writer, last_ns: &mut u64) -> Result<(), WorkerError> {
+/// Takes out units to which nothing more happens.
+fn taken_out(units: &Units, over: &[FarUnit]) -> Vec<Box<dyn FarWork>> {
+    let mut units = lock(units);
+    over.iter().filter_map(|unit| units.remove(unit)).collect()
+}
+
+/// Lets go what units held that are over, which a run of weeks has many of. Nobody waits for their clients.
+pub(super) fn let_go(over: Vec<Box<dyn FarWork>>) {
+    if !over.is_empty() {
+        std::thread::spawn(move || drop(over));
+    }
+}
+
+/// Tells what has happened since it was last told, and what clients have logged. Returns the units to which nothing more happens.
+fn tell_all(
+    journal: &FarJournal,
+    lines: &ClientLogs,
+    writer: &Writer,
+    last_ns: &mut u64,
+) -> Result<Vec<FarUnit>, WorkerError> {
     for line in lines.take() {
         say(&mut lock(writer), &Up::Log(line)).map_err(WorkerError::Write)?;
     }
     let (mut entries, upto_ns) = journal.take();
+    let over = entries.iter().filter(|entry| entry.event.is_last()).map(|entry| entry.unit).collect();
     let cpu_us = process_cpu_us();
     loop {
         let rest = if entries.len() > AT_ONCE { entries.split_off(AT_ONCE) } else { Vec::new() };
@@ -253,8 +274,37 @@ fn tell_all(journal: &FarJournal, lines: &ClientLogs, writer: &Writer, last_ns: 
         let body = Delta { upto_ns: told_ns, cpu_us, entries }.encode().map_err(WorkerError::Write)?;
         lock(writer).write(FrameKind::Delta, &body).map_err(WorkerError::Write)?;
         if rest.is_empty() {
-            return Ok(());
+            return Ok(over);
         }
         entries = rest;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Held(Sender<()>);
+
+    impl FarWork for Held {
+        fn order(&mut self, _: FarOrder) {}
+    }
+
+    impl Drop for Held {
+        fn drop(&mut self) {
+            let _ = self.0.send(());
+        }
+    }
+
+    #[test]
+    fn a_unit_that_is_over_is_let_go() {
+        let (units, (sender, gone)) = (Units::default(), channel());
+        for unit in 0..3 {
+            lock(&units).insert(unit, Box::new(Held(sender.clone())));
+        }
+        let_go(taken_out(&units, &[1, 7]));
+        assert!(gone.recv_timeout(SILENCE).is_ok());
+        assert_eq!(lock(&units).keys().copied().collect::<Vec<_>>(), [0, 2]);
+        assert!(gone.try_recv().is_err(), "the others go on");
     }
 }

@@ -223,7 +223,11 @@ impl Line {
             lock(&self.answers).clear();
             return Err(WorkerError::Gone);
         }
-        lock(&self.units).push(label);
+        let mut units = lock(&self.units);
+        if !units.contains(&label) {
+            units.push(label);
+        }
+        drop(units);
         self.say(&Down::Prepare { unit, task })?;
         // A preparation has its own limits; who dies answers nobody.
         answered.recv().map_err(|_| WorkerError::Gone)

@@ -186,6 +186,8 @@ fn members_end_and_come_back_and_hang_in_their_workers() {
     let (report, _) = group.join();
     let ends: Vec<_> = report.lives.iter().map(|life| (life.member, life.end.is_some(), life.halts.len())).collect();
     assert_eq!(ends, [(0, true, 1), (1, true, 0), (0, true, 0)]);
+    let units: Vec<String> = ensemble.close().into_iter().flat_map(|record| record.units).collect();
+    assert_eq!(units, ["g member 0", "g member 1"], "who comes back is told once");
 }
 
 /// A worker is gone in the middle: the load and the reader end, say who and what, and nothing is called lost or a phantom.
