@@ -49,7 +49,7 @@ impl History {
     }
 
     /// Of so many producers and members, in so many steps.
-    pub(super) fn of(rng: StdRng, (producers, members): (usize, usize), steps: Range<usize>, clean: bool) -> Self {
+    pub(super) fn of(rng: StdRng, (producers, members): (usize, usize), steps: Range<i32>, clean: bool) -> Self {
         let alone = (producers + members) as FarUnit;
         let holder = |partition: i32| (producers + partition as usize % members) as FarUnit;
         let places = [(0..PARTITIONS).map(|p| (holder(p), 0)).collect(), vec![(alone, 0); PARTITIONS as usize]];

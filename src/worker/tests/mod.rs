@@ -4,6 +4,7 @@ mod bench;
 mod crew;
 mod elsewhere;
 mod ends;
+mod far;
 mod fleet;
 mod history;
 
