@@ -168,7 +168,7 @@ fn drawn(workers: usize, clean: bool, seed: u64) -> History {
 /// What lies further apart than the clocks may be is entered as in one process: accounts, figures, and each anomaly by its identity.
 fn is_exact(workers: usize, seeds: u64) {
     let start = RunClock::at_origin(Instant::now(), 0);
-    let (mut anomalies, mut furthest_ns) = (0, 0);
+    let (mut anomalies, mut furthest_ns) = (0_u64, 0_u64);
     for seed in 0..seeds {
         let history = drawn(workers, seed % 4 == 3, seed);
         let whole = Accounts::new(&history, start);
