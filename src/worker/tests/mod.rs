@@ -1,6 +1,7 @@
 //! A history that is told by several workers gives the accounts of one process.
 
 mod bench;
+mod cost;
 mod crew;
 mod elsewhere;
 mod ends;
