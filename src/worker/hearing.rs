@@ -63,7 +63,7 @@ impl Shared {
             let Delta { upto_ns, cpu_us, entries } = Delta::decode(&frame.body).ok_or(unreadable)?;
             line.cpu_us.store(cpu_us, Ordering::Relaxed);
             let mut hearing = lock(&self.hearing);
-            let at_once = hearing.merge.add(line.index, upto_ns, entries);
+            let at_once = hearing.merge.add_moved(line.index, (upto_ns, entries), line.moved_ns());
             let at_once = at_once.ok_or(WorkerError::Protocol("what it tells goes back in time"))?;
             at_once.into_iter().for_each(|next| self.enter(&mut hearing, next));
             self.enter_all(&mut hearing);

@@ -199,6 +199,11 @@ impl Line {
         clock.as_ref().map_or((0, 0), |clock| (clock.offset.bound_ns, clock.offset.round_ns))
     }
 
+    /// By how much its clock is ahead by now of what it was set to, as far as that is certain, in ns.
+    pub(super) fn moved_ns(&self) -> i64 {
+        lock(&self.other_clock).as_ref().map_or(0, OtherClock::moved_ns)
+    }
+
     /// How far its clock may be from the run's by now, also where no answer has shown that yet, in ns.
     pub(super) fn apart_ns(&self) -> u64 {
         lock(&self.other_clock).as_ref().map_or(0, OtherClock::apart_ns)

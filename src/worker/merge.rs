@@ -34,6 +34,8 @@ struct Told {
 struct Stream {
     items: VecDeque<Told>,
     upto_ns: u64,
+    /// The same as the worker said it, whose clock may have moved.
+    said_ns: u64,
 }
 
 /// What was told and is not entered yet, by worker.
@@ -70,14 +72,27 @@ impl Merge {
     /// A worker has told all up to a time. False where that goes back. What may be entered at once, whatever others tell: how many
     /// messages of a producer may be on their way, which nobody may hear of too late.
     pub(super) fn add(&mut self, worker: usize, upto_ns: u64, entries: Vec<JournalEntry>) -> Option<Vec<Next>> {
-        let stream = self.streams.get_mut(&worker)?;
-        let mut last_ns = stream.upto_ns;
+        self.add_moved(worker, (upto_ns, entries), 0)
+    }
+
+    /// [`add`](Self::add), of a worker whose clock is ahead by so much by now. Who was given up before is heard no more.
+    pub(super) fn add_moved(
+        &mut self,
+        worker: usize,
+        (upto_ns, entries): (u64, Vec<JournalEntry>),
+        ahead_ns: i64,
+    ) -> Option<Vec<Next>> {
+        let stream = self.streams.get_mut(&worker).filter(|stream| stream.upto_ns < u64::MAX)?;
+        // What was told before stays before it.
+        let (before_ns, mut last_ns) = (stream.upto_ns, stream.said_ns);
+        let set = |said_ns: u64| said_ns.saturating_add_signed(-ahead_ns).max(before_ns);
         let mut at_once = Vec::new();
         for JournalEntry { stamp_ns, unit, event } in entries {
             if stamp_ns < last_ns || stamp_ns > upto_ns {
                 return None;
             }
             last_ns = stamp_ns;
+            let stamp_ns = set(stamp_ns);
             match event {
                 FarEvent::Producer(ProducerEvent::Raised(_)) => at_once.push(Next::Event(unit, event)),
                 _ => {
@@ -88,7 +103,7 @@ impl Merge {
         if upto_ns < last_ns {
             return None;
         }
-        stream.upto_ns = upto_ns;
+        (stream.said_ns, stream.upto_ns) = (upto_ns, set(upto_ns));
         Some(at_once)
     }
 
@@ -226,6 +241,19 @@ mod tests {
         assert_eq!(units(&mut merge), ["2", "lost 0", "4"]);
         merge.add(2, 160, Vec::new()).expect("in order");
         assert_eq!(units(&mut merge), ["5"]);
+    }
+
+    #[test]
+    fn a_clock_that_has_moved_is_put_right_and_what_it_told_before_stays_before() {
+        let mut merge = two();
+        merge.add(0, 100, vec![entry(90, 1)]).expect("in order");
+        merge.add(1, 300, vec![entry(95, 2), entry(170, 3)]).expect("in order");
+        // It is ahead by 40: what it says of 120 was before what it has told already, and 220 is 180.
+        merge.add_moved(0, (240, vec![entry(120, 4), entry(220, 5)]), 40).expect("in order");
+        assert_eq!((units(&mut merge), merge.known_ns()), (["1", "2", "4", "3", "5"].map(str::to_owned).to_vec(), 200));
+        assert!(merge.add_moved(0, (230, Vec::new()), 40).is_none(), "its own clock goes back");
+        merge.lose(0, death());
+        assert!(merge.add_moved(0, (400, vec![entry(390, 6)]), 40).is_none(), "it was given up");
     }
 
     #[test]

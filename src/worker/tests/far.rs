@@ -123,7 +123,11 @@ impl Far {
 
     pub(super) fn is_asked(&mut self, rng: &mut StdRng, second: u64) {
         let at_ns = second * SECOND_NS;
-        assert!(self.wrong_ns(at_ns) <= self.known.apart_ns(), "after {second} s");
+        let apart_ns = self.known.apart_ns();
+        assert!(self.wrong_ns(at_ns) <= apart_ns, "after {second} s: {} of {apart_ns}", self.wrong_ns(at_ns));
+        // Put right by what is certain of its drift as well.
+        let left_ns = (i128::from(self.stamp_ns(at_ns)) - i128::from(self.known.moved_ns())).abs_diff(i128::from(at_ns));
+        assert!(left_ns <= u128::from(apart_ns), "after {second} s: {left_ns} of {apart_ns}");
         self.known.answers(self.clock.answers(rng, at_ns));
     }
 
