@@ -127,6 +127,9 @@ fn a_message_that_is_sent_and_read_elsewhere_takes_a_few_bytes() {
     let messages = 40_000;
     let (bytes, _) = told(messages);
     assert!(bytes < 12 * messages, "{bytes} bytes for {messages} messages");
+    // As it waits to be entered: what became of it, and what was read.
+    let waits = size_of::<HandedMessage>() + size_of::<MessageOutcome>() + size_of::<SeenMessage>();
+    assert!(waits <= 136, "{waits} bytes");
 }
 
 #[test]
