@@ -182,6 +182,15 @@ impl Line {
         self.say(&Down::Ping(ping))
     }
 
+    /// The same, unless something is being said to it just now: whoever looks after all of them waits for none that takes nothing in.
+    pub(super) fn ping_if_free(&self) {
+        let Ok(mut writer) = self.writer.try_lock() else { return };
+        let ping = self.next_ping.fetch_add(1, Ordering::Relaxed);
+        lock(&self.pings).insert(ping, self.clock.now_ns());
+        // Who cannot be told anything any more is found by its stream.
+        let _ = say(&mut writer, &Down::Ping(ping));
+    }
+
     /// It has answered.
     pub(super) fn pong(&self, ping: u64, theirs_ns: u64) {
         let heard_ns = self.clock.now_ns();

@@ -1,9 +1,12 @@
 //! Workers at the other end of streams in memory, on a mock cluster.
 
+use super::Nobody;
 use super::bench::{Bench, LIMIT, ensemble};
-use crate::accounting::{Class, Ledger};
+use crate::accounting::{Class, Ledger, RunIdentity};
 use crate::kafka::{LogSink, OffsetReader};
+use crate::load::afar::{UnitKind, UnitTask};
 use crate::load::consume::{Tap, Tapped};
+use crate::load::produce::rehearsal::RehearsedLoad;
 use crate::worker::frame::{FrameKind, FrameReader, FrameWriter};
 use crate::worker::message::{Down, Hello, Up, heard, say};
 use crate::worker::{MemoryLink, serve};
@@ -166,6 +169,50 @@ fn a_worker_that_hears_nothing_of_its_run_sends_no_more() {
     let before = ends();
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(ends(), before);
+}
+
+/// A worker that takes nothing in from when its run begins, and keeps its stream open until it is over.
+fn deaf(over: &Arc<AtomicBool>) -> MemoryLink {
+    let over = Arc::clone(over);
+    MemoryLink::to(move |stream| {
+        let again = |stream: &UnixStream| stream.try_clone().expect("a second handle");
+        let (mut writer, mut reader) = (FrameWriter::new(again(&stream)), FrameReader::new(again(&stream)));
+        let _ = say(&mut writer, &Up::Hello(Hello::own()));
+        while let Ok(Some(frame)) = reader.read() {
+            match heard::<Down>(&frame) {
+                Ok(Down::Ping(ping)) => drop(say(&mut writer, &Up::Pong { ping, now_ns: 1 })),
+                Ok(Down::Begin { .. }) => break,
+                _ => {}
+            }
+        }
+        while !over.load(Ordering::Acquire) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    })
+}
+
+/// Who looks after all of them waits for none: the others would take the run for dead.
+#[test]
+fn a_worker_that_takes_nothing_in_takes_no_other_with_it() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let over = Arc::new(AtomicBool::new(false));
+    let ensemble = ensemble(&[deaf(&over), MemoryLink::real(runtime.handle())]).expect("workers");
+    let (afar, nobody) = (ensemble.afar(), Arc::new(Nobody));
+    let hearer = RehearsedLoad::new(&RunIdentity::new(7), 1, false, nobody).producer(0);
+    // More than a stream holds that nobody reads.
+    let body = "x".repeat(8 << 20);
+    let task = UnitTask { kind: UnitKind::Producer, step: "load".to_owned(), number: 0, body };
+    let refused = std::thread::spawn(move || afar.prepare(task, hearer).err().map(|error| error.to_string()));
+    let deadline = Instant::now() + LIMIT;
+    while ensemble.records()[0].died.is_none() {
+        assert!(Instant::now() < deadline, "nobody has looked at it");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    over.store(true, Ordering::Release);
+    assert!(refused.join().expect("a thread").is_some_and(|why| why.contains("worker 1")));
+    let records = ensemble.close();
+    assert!(records[0].died.as_ref().is_some_and(|died| died.why.contains("no sign of life")), "{records:?}");
+    assert!(records[1].died.is_none(), "{records:?}");
 }
 
 #[test]
