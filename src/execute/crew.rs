@@ -15,9 +15,17 @@ use std::sync::Arc;
 /// The workers of a run, if it has any.
 pub(super) struct Crew {
     ensemble: Option<Arc<Ensemble>>,
-    /// What its links make in the world, with its number in the journal.
-    makes: Vec<(u64, Arc<JobTrace>)>,
+    /// What its links make in the world.
+    makes: Vec<Made>,
     journal: Arc<Journal>,
+}
+
+/// Something that a link makes in the world.
+struct Made {
+    what: String,
+    /// In the journal.
+    number: u64,
+    trace: Arc<JobTrace>,
 }
 
 impl Crew {
@@ -38,7 +46,7 @@ impl Crew {
         }
         for LinkMakes { what, recipe, trace } in links.iter().filter_map(|link| link.makes()) {
             match announce(&crew.journal, &what, recipe) {
-                Ok(number) => crew.makes.push((number, trace)),
+                Ok(number) => crew.makes.push(Made { what, number, trace }),
                 Err(message) => return Err(crew.given_up(format!("{what}: {message}"), None)),
             }
         }
@@ -48,7 +56,7 @@ impl Crew {
             opened = &mut opening => (opened, false),
             asked = interrupt.at_least(1) => {
                 recorder.emit(EventKind::Interrupted { code: asked.code });
-                crew.makes.iter().for_each(|(_, trace)| trace.give_up());
+                crew.makes.iter().for_each(|made| made.trace.give_up());
                 (opening.await, true)
             }
         };
@@ -79,8 +87,8 @@ impl Crew {
 
     /// Strikes what is not there any more.
     fn strike(&self) {
-        let gone = self.makes.iter().filter(|(_, trace)| !trace.is_there());
-        gone.for_each(|(number, _)| self.journal.strike(*number));
+        let gone = self.makes.iter().filter(|made| !made.trace.is_there());
+        gone.for_each(|made| self.journal.strike(made.number));
     }
 
     /// Who runs what does not run here.
@@ -88,7 +96,7 @@ impl Crew {
         self.ensemble.as_ref().map(|ensemble| ensemble.afar())
     }
 
-    /// Ends them all, and tells what each did.
+    /// Ends them all, and tells what each did, and what is left of what was made for them.
     pub(super) async fn close(mut self, recorder: &Recorder) {
         let Some(ensemble) = self.ensemble.take() else { return };
         let closed = tokio::task::spawn_blocking(move || ensemble.close()).await;
@@ -96,6 +104,10 @@ impl Crew {
             recorder.emit(EventKind::Worker { record: Box::new(record) });
         }
         self.strike();
+        for made in self.makes.iter().filter(|made| made.trace.is_there()) {
+            let text = format!("{}: it could not be removed; `kscen undo` tries it again", made.what);
+            recorder.emit(EventKind::Leftover { text });
+        }
     }
 }
 
@@ -122,6 +134,7 @@ mod tests {
     use crate::execute::interrupt::interrupter;
     use crate::faults::journal::open_faults;
     use crate::ground::lock;
+    use crate::record::{Event, Record, Watcher};
     use crate::worker::{JobLink, LinkEnds, MemoryLink};
     use futures_util::FutureExt;
     use serde_json::json;
@@ -181,6 +194,55 @@ mod tests {
             let entries = open_faults(&path).expect("it is read");
             assert_eq!((entries.len(), path.exists()), (left, left > 0));
         }
+    }
+
+    /// A worker here, for which something was made elsewhere that stays.
+    struct Staying(MemoryLink, Box<dyn WorkerLink>);
+
+    impl WorkerLink for Staying {
+        fn place(&self) -> String {
+            self.0.place()
+        }
+
+        fn makes(&self) -> Option<LinkMakes> {
+            self.1.makes()
+        }
+
+        fn open(&self) -> io::Result<LinkEnds> {
+            self.makes().into_iter().for_each(|makes| makes.trace.may_be_there(true));
+            self.0.open()
+        }
+    }
+
+    /// What a run has left.
+    struct Leftovers(Arc<Mutex<Vec<String>>>);
+
+    impl Watcher for Leftovers {
+        fn event(&mut self, event: &Event, _: Option<&Record>) -> io::Result<()> {
+            if let EventKind::Leftover { text } = &event.kind {
+                lock(&self.0).push(text.clone());
+            }
+            Ok(())
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_job_that_cannot_be_removed_is_told_and_stays_in_the_journal() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = json!({ "count": 1, "image": "kscen:1", "kubeconfig": "missing.conf", "context": "x" });
+        let config: WorkerJobConfig = serde_json::from_value(config).expect("settings");
+        let job = JobLink::all(&config, folder.path().to_owned(), "kscen-1".to_owned()).remove(0);
+        let links: Vec<Box<dyn WorkerLink>> = vec![Box::new(Staying(MemoryLink::real(&Handle::current()), job))];
+        let path = folder.path().join("x.undo");
+        let journal = Arc::new(Journal::open(&path).expect("it opens"));
+        let (clock, (_interrupter, interrupt)) = (RunClock::start(), interrupter());
+        let left = Arc::new(Mutex::new(Vec::new()));
+        let recorder = Recorder::start("r", clock, Arc::default(), vec![Box::new(Leftovers(Arc::clone(&left)))]);
+        let opened = Crew::open(links, clock, (&recorder, &LogSink::default()), journal, interrupt).await;
+        opened.unwrap_or_else(|failure| panic!("{}", failure.message)).close(&recorder).await;
+        recorder.sync();
+        assert_eq!(*lock(&left), ["workers' Job kscen-1: it could not be removed; `kscen undo` tries it again"]);
+        assert_eq!(open_faults(&path).expect("it is read").len(), 1);
     }
 
     #[tokio::test(flavor = "multi_thread")]
