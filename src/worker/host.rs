@@ -47,6 +47,8 @@ struct Host {
     pulse: Option<Pulse>,
     writer: Writer,
     runtime: Handle,
+    /// Answers that are to be given.
+    pongs: Sender<Up>,
     /// Ends the thread that tells what happens.
     over: Sender<()>,
     told: Receiver<()>,
@@ -91,8 +93,10 @@ pub fn serve(
         lock(&heard_of).iter_mut().for_each(|last| *last = Instant::now());
         match message {
             Down::Ping(ping) => {
-                let now_ns = began.elapsed().as_nanos() as u64;
-                if let Err(error) = tell(&Up::Pong { ping, now_ns }) {
+                let pong = Up::Pong { ping, now_ns: began.elapsed().as_nanos() as u64 };
+                // Once the clock is set, no answer keeps this from hearing.
+                let answered = if let Some(host) = &host { host.answer(pong) } else { tell(&pong) };
+                if let Err(error) = answered {
                     break Err(error);
                 }
             }
@@ -125,6 +129,22 @@ pub fn serve(
         tell(&Up::Done)?;
     }
     result
+}
+
+/// Gives answers, by a thread of its own: where the coordinator takes nothing for a while, because it has too much to enter, whoever reads
+/// what it says has to go on with that.
+fn answering(writer: &Writer) -> Sender<Up> {
+    let (pongs, asked) = channel::<Up>();
+    let writer = Arc::clone(writer);
+    std::thread::spawn(move || {
+        while let Ok(pong) = asked.recv() {
+            // Without a stream the process ends.
+            if say(&mut lock(&writer), &pong).is_err() {
+                break;
+            }
+        }
+    });
+    pongs
 }
 
 /// Feels the machine, and tells of each second in which it was not available.
@@ -184,7 +204,13 @@ impl Host {
             }
             let _ = done.send(());
         });
-        Self { clock, journal, logs, units, pulse, writer: Arc::clone(writer), runtime, over, told }
+        let (writer, pongs) = (Arc::clone(writer), answering(writer));
+        Self { clock, journal, logs, units, pulse, writer, runtime, pongs, over, told }
+    }
+
+    /// Gives an answer as soon as there is room for it.
+    fn answer(&self, pong: Up) -> Result<(), WorkerError> {
+        self.pongs.send(pong).map_err(|_| WorkerError::Gone)
     }
 
     /// Prepares a unit beside everything else: a cluster may take long to answer.
@@ -283,6 +309,49 @@ fn tell_all(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io;
+    use std::os::unix::net::UnixStream;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    /// Takes nothing while it is so.
+    struct Full(Arc<AtomicBool>);
+
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            while self.0.load(Ordering::Acquire) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_worker_whose_coordinator_has_too_much_to_enter_still_hears_it() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+        let (full, (coordinator, worker)) = (Arc::new(AtomicBool::new(false)), UnixStream::pair().expect("a pair"));
+        let (write, handle, (forsaken, given_up)) = (Full(Arc::clone(&full)), runtime.handle().clone(), channel());
+        let served = std::thread::spawn(move || serve(worker, write, &handle, move || drop(forsaken.send(()))));
+        let mut coordinator = FrameWriter::new(coordinator);
+        let mut says = |message: Down| _ = say(&mut coordinator, &message).expect("it reads");
+        says(Down::Begin { origin_ns: 0, epoch_us: 0, feel: false });
+        full.store(true, Ordering::Release);
+        let until = Instant::now() + SILENCE + Duration::from_secs(2);
+        for ping in 0.. {
+            says(Down::Ping(ping));
+            std::thread::sleep(LOOK);
+            if Instant::now() > until {
+                break;
+            }
+        }
+        assert!(given_up.try_recv().is_err(), "it has heard of its coordinator all the time");
+        full.store(false, Ordering::Release);
+        says(Down::Bye);
+        assert!(served.join().expect("a thread").is_ok());
+    }
 
     struct Held(Sender<()>);
 
