@@ -1,9 +1,10 @@
 //! A worker itself: it does what it is told, and tells what happens.
 
 use super::WorkerError;
-use super::code::{AT_ONCE, Delta};
+use super::code::Delta;
 use super::frame::{FrameKind, FrameReader, FrameWriter};
 use super::message::{Down, Hello, Up, heard, say};
+use super::portion::portion;
 use crate::ground::lock;
 use crate::kafka::{ClientLogs, LogSink};
 use crate::load::LoadError;
@@ -293,7 +294,7 @@ fn tell_all(
     let over = entries.iter().filter(|entry| entry.event.is_last()).map(|entry| entry.unit).collect();
     let cpu_us = process_cpu_us();
     loop {
-        let rest = if entries.len() > AT_ONCE { entries.split_off(AT_ONCE) } else { Vec::new() };
+        let rest = entries.split_off(portion(&entries));
         // More may follow at the very time of the last one.
         let told_ns = if rest.is_empty() { upto_ns } else { entries.last().map_or(*last_ns, |last| last.stamp_ns) };
         *last_ns = told_ns;

@@ -18,6 +18,7 @@ mod merge;
 mod message;
 mod offset;
 mod placing;
+mod portion;
 mod watching;
 mod worker_error;
 
