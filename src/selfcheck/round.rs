@@ -103,8 +103,7 @@ pub async fn check(
     admin.create_topic(&topic, PARTITIONS, 1, &BTreeMap::new()).await?;
     admin.await_leaders(&topic, LIMIT).await?;
     let (connection, name) = (connection.clone(), topic.clone());
-    let round =
-        tokio::task::spawn_blocking(move || inject_and_read(&connection, &name, seed, workers.as_ref())).await;
+    let round = tokio::task::spawn_blocking(move || inject_and_read(&connection, &name, seed, workers.as_ref())).await;
     admin.delete_topic(&topic).await?;
     // A panic of the round is a defect of the program and has already been printed.
     round.unwrap_or(Err(SelfcheckError::NotDrained))

@@ -335,7 +335,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
         let (full, (coordinator, worker)) = (Arc::new(AtomicBool::new(false)), UnixStream::pair().expect("a pair"));
         let (write, handle, (forsaken, given_up)) = (Full(Arc::clone(&full)), runtime.handle().clone(), channel());
-        let served = std::thread::spawn(move || serve(worker, write, &handle, move || drop(forsaken.send(()))));
+        let served = std::thread::spawn(move || serve(worker, write, &handle, move || _ = forsaken.send(())));
         let mut coordinator = FrameWriter::new(coordinator);
         let mut says = |message: Down| _ = say(&mut coordinator, &message).expect("it reads");
         says(Down::Begin { origin_ns: 0, epoch_us: 0, feel: false });

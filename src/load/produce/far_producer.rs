@@ -120,8 +120,9 @@ impl FarCrew {
     }
 
     /// All of them have to reach the cluster of this id.
-    pub(super) fn on(self, cluster: Option<String>) -> Self {
-        Self { cluster, ..self }
+    pub(super) fn on(mut self, cluster: Option<String>) -> Self {
+        self.cluster = cluster;
+        self
     }
 
     pub(super) fn afar(&self) -> &Arc<dyn Afar> {

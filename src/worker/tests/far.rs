@@ -103,20 +103,8 @@ impl Far {
         let reader = FrameReader::new(pipe.clone());
         let (waiting, held) = (Vec::new(), VecDeque::new());
         let (on_their_way, befell, is_done, is_dead) = (0, false, false, false);
-        let mut far = Self {
-            clock,
-            known,
-            waiting,
-            writer,
-            on_their_way,
-            mishap,
-            befell,
-            held,
-            pipe,
-            reader,
-            is_done,
-            is_dead,
-        };
+        let mut far =
+            Self { clock, known, waiting, writer, on_their_way, mishap, befell, held, pipe, reader, is_done, is_dead };
         (2..AGE).for_each(|second| far.is_asked(rng, second));
         far
     }
@@ -126,7 +114,8 @@ impl Far {
         let apart_ns = self.known.apart_ns();
         assert!(self.wrong_ns(at_ns) <= apart_ns, "after {second} s: {} of {apart_ns}", self.wrong_ns(at_ns));
         // Put right by what is certain of its drift as well.
-        let left_ns = (i128::from(self.stamp_ns(at_ns)) - i128::from(self.known.moved_ns())).abs_diff(i128::from(at_ns));
+        let left_ns =
+            (i128::from(self.stamp_ns(at_ns)) - i128::from(self.known.moved_ns())).abs_diff(i128::from(at_ns));
         assert!(left_ns <= u128::from(apart_ns), "after {second} s: {left_ns} of {apart_ns}");
         self.known.answers(self.clock.answers(rng, at_ns));
     }

@@ -40,8 +40,7 @@ impl<'a> Fleet<'a> {
             far.push(Far::new(rng, mishap));
         }
         let places = (0..units).map(|_| rng.random_range(0..workers)).collect();
-        let mut fleet =
-            Self { workers: far, merge, places, over: BTreeSet::new(), accounts, unaccounted: Vec::new() };
+        let mut fleet = Self { workers: far, merge, places, over: BTreeSet::new(), accounts, unaccounted: Vec::new() };
         fleet.allows();
         fleet
     }
@@ -68,8 +67,7 @@ impl<'a> Fleet<'a> {
                 Ok(None) => return,
                 Ok(Some(frame)) if frame.kind == FrameKind::Delta => {
                     let delta = Delta::decode(&frame.body).expect("a delta");
-                    let at_once =
-                        self.merge.add_moved(worker, (delta.upto_ns, delta.entries), far.known.moved_ns());
+                    let at_once = self.merge.add_moved(worker, (delta.upto_ns, delta.entries), far.known.moved_ns());
                     at_once.expect("in the order of time").into_iter().for_each(|next| self.enters(next));
                 }
                 Ok(Some(frame)) => {
