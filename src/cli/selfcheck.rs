@@ -10,7 +10,7 @@ use crate::kafka::LogSink;
 use crate::project::Project;
 use crate::project::store_selfcheck;
 use crate::record::{RunClock, Stamp};
-use crate::selfcheck::{Round, check};
+use crate::selfcheck::{Round, Workers, check};
 use crate::worker::{Ensemble, LocalLink, WorkerLink};
 use clap::Args as ClapArgs;
 
@@ -23,7 +23,7 @@ pub struct Args {
     /// Rounds with anomalies, each with its own mix; a clean round comes first.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=1000))]
     rounds: u64,
-    /// Processes of which one reads what this one writes.
+    /// Processes on this machine that send beside what this one injects, and of which up to three read all of it.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=128))]
     workers: u32,
 }
@@ -76,7 +76,8 @@ async fn on_stage(
     let clock = RunClock::start();
     let crew = crew(args.workers, clock).await?;
     for seed in 0..=args.rounds {
-        let workers = crew.as_ref().map(|crew| (crew.afar(), clock));
+        let count = args.workers;
+        let workers = crew.as_ref().map(|crew| Workers { afar: crew.afar(), clock, count });
         let round = check(&connection, seed, workers).await?;
         passed &= round.mismatches.is_empty();
         anomalies += round.injected.values().sum::<u64>();

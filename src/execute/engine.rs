@@ -113,7 +113,7 @@ pub async fn execute(job: RunJob, stage: &mut dyn EnvironmentSource) -> Record {
             let (logs, client_logs) = LogSink::bounded(CLIENT_LINES);
             let journal = opened(stage);
             let crew = match journal.clone() {
-                Ok(journal) => Crew::open(workers, clock, (&recorder, &logs), journal).await,
+                Ok(journal) => Crew::open(workers, clock, (&recorder, &logs), journal, interrupt.clone()).await,
                 Err(failure) => Err(failure),
             };
             match journal.and_then(|journal| Ok((journal, crew?))) {

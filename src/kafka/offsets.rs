@@ -10,6 +10,11 @@ use std::time::{Duration, Instant};
 /// A question that is not answered in this time is asked again, and of whoever answers then.
 const TURN: Duration = Duration::from_secs(5);
 
+/// The client library overhears an answer at times: then it is looked again.
+const GLANCE: Duration = Duration::from_millis(200);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// How long a topic may be unknown to the brokers that somebody has just made.
 const ABSENCE: Duration = Duration::from_secs(5);
 /// The client library's name of the error for a topic that is not there.
@@ -102,6 +107,18 @@ impl OffsetReader {
             None => "there is no such topic".to_owned(),
         };
         KafkaFailure::Request { action: format!("find topic `{topic}`"), code: UNKNOWN_TOPIC.into(), detail }
+    }
+
+    /// The id of the cluster; `None` where no broker tells it in time.
+    pub fn cluster_id(&self, timeout: Duration) -> Option<String> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.client.client().fetch_cluster_id(left.min(GLANCE)) {
+                None if !left.is_zero() => std::thread::sleep(PAUSE),
+                told => return told,
+            }
+        }
     }
 
     /// How many members a stable group has; `None` where it is not stable, or cannot be seen.

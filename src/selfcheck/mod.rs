@@ -2,5 +2,7 @@
 
 pub(crate) mod injection;
 mod round;
+mod workers;
 
 pub use round::{Round, check};
+pub use workers::Workers;

@@ -1,10 +1,10 @@
 //! One round: inject, read, settle, compare.
 
 use super::injection::{InjectionPlan, Mismatch, inject};
-use crate::accounting::{Class, Ledger, RunIdentity};
+use super::workers::{SENT, Workers};
+use crate::accounting::{Class, Ledger, ReaderAccount, RunIdentity};
 use crate::delivery::scan;
 use crate::kafka::{Admin, KafkaFailure, LogSink};
-use crate::load::afar::Afar;
 use crate::load::consume::{CommitMode, ReadFrom as Start, ReadLimit};
 use crate::load::{ConsumeJob, ConsumeSpec, LoadError};
 use crate::record::{Detail, RunClock};
@@ -47,8 +47,10 @@ pub struct Round {
 pub enum SelfcheckError {
     /// The cluster refused something.
     Kafka(KafkaFailure),
-    /// The reader could not be prepared.
+    /// A reader or the workers' load could not be prepared.
     Load(LoadError),
+    /// What workers sent beside what was injected did not all arrive, for this reason.
+    NotSent(String),
     /// The log was not read to its end in time.
     NotDrained,
 }
@@ -58,6 +60,7 @@ impl fmt::Display for SelfcheckError {
         match self {
             Self::Kafka(error) => error.fmt(f),
             Self::Load(error) => error.fmt(f),
+            Self::NotSent(why) => write!(f, "the workers could not send: {why}"),
             Self::NotDrained => write!(f, "the log was not read to its end within {} s", LIMIT.as_secs()),
         }
     }
@@ -68,7 +71,7 @@ impl std::error::Error for SelfcheckError {
         match self {
             Self::Kafka(error) => Some(error),
             Self::Load(error) => Some(error),
-            Self::NotDrained => None,
+            Self::NotSent(_) | Self::NotDrained => None,
         }
     }
 }
@@ -85,23 +88,22 @@ impl From<LoadError> for SelfcheckError {
     }
 }
 
-/// Carries out one round with its own topic, which it deletes. A round of seed 0 injects nothing. With workers, which have this clock, one
-/// of them reads.
+/// Carries out one round with its own topic, which it deletes. A round of seed 0 injects nothing. With workers each of them sends as well,
+/// and some of them read: what was injected, and what others have sent at the same time.
 ///
 /// # Errors
 /// A cluster that does not do what the round needs: nothing is proved then.
 pub async fn check(
     connection: &BTreeMap<String, String>,
     seed: u64,
-    workers: Option<(Arc<dyn Afar>, RunClock)>,
+    workers: Option<Workers>,
 ) -> Result<Round, SelfcheckError> {
     let topic = format!("kscen-selfcheck-{:08x}-{seed}", rand::random::<u32>());
     let admin = Admin::new(connection, LIMIT, LogSink::default())?;
     admin.create_topic(&topic, PARTITIONS, 1, &BTreeMap::new()).await?;
     admin.await_leaders(&topic, LIMIT).await?;
     let (connection, name) = (connection.clone(), topic.clone());
-    let round =
-        tokio::task::spawn_blocking(move || inject_and_read(&connection, &name, seed, Reading::alone(workers))).await;
+    let round = tokio::task::spawn_blocking(move || inject_and_read(&connection, &name, seed, workers.as_ref())).await;
     admin.delete_topic(&topic).await?;
     // A panic of the round is a defect of the program and has already been printed.
     round.unwrap_or(Err(SelfcheckError::NotDrained))
@@ -114,34 +116,20 @@ fn anomalies(seed: u64) -> BTreeMap<Class, u64> {
     CLASSES.into_iter().zip(0..).map(|(class, number)| (class, (seed * 7 + number * 13) % 60)).collect()
 }
 
-/// Who reads back what was injected.
-struct Reading {
-    /// Other processes, in which it reads.
-    afar: Option<Arc<dyn Afar>>,
-    clock: RunClock,
-}
-
-impl Reading {
-    fn alone(workers: Option<(Arc<dyn Afar>, RunClock)>) -> Self {
-        let (afar, clock) = workers.unzip();
-        let clock = clock.unwrap_or_else(RunClock::start);
-        Self { afar, clock }
-    }
-}
-
 fn inject_and_read(
     connection: &BTreeMap<String, String>,
     topic: &str,
     seed: u64,
-    reading: Reading,
+    workers: Option<&Workers>,
 ) -> Result<Round, SelfcheckError> {
     let run = RunIdentity::new(rand::random());
     let anomalies = anomalies(seed);
     let plan = InjectionPlan { messages: MESSAGES, anomalies: anomalies.clone(), partitions: PARTITIONS, seed };
     let injected = inject(connection, topic, &run, &plan)?;
-    let deliveries = injected.deliveries.clone();
-    let spec = ConsumeSpec {
-        name: "selfcheck".to_owned(),
+    let deliveries = Arc::new(injected.deliveries.clone());
+    let clock = workers.map_or_else(RunClock::start, |workers| workers.clock);
+    let spec = |number: u32| ConsumeSpec {
+        name: format!("selfcheck-{number}"),
         topic: topic.to_owned(),
         from: Start::Start,
         group: None,
@@ -156,48 +144,63 @@ fn inject_and_read(
         tap: None,
         counts_own: false,
         senders_over: None,
-        tamper: Some(Arc::new(deliveries)),
-        sample_limit: MESSAGES as usize,
+        tamper: Some(Arc::clone(&deliveries)),
+        sample_limit: (MESSAGES + SENT) as usize,
         logs: LogSink::default(),
         detail: Detail::default(),
-        afar: reading.afar,
+        afar: workers.map(|workers| Arc::clone(&workers.afar)),
     };
-    let mut reader = ConsumeJob::prepare(spec, reading.clock)?;
-    let drained = reader.drain(Instant::now() + LIMIT);
-    let (_, account) = reader.join();
-    if !drained {
-        return Err(SelfcheckError::NotDrained);
+    let readers = 1..=workers.map_or(1, Workers::readers);
+    let readers = readers.map(|number| ConsumeJob::prepare(spec(number), clock)).collect::<Result<Vec<_>, _>>()?;
+    let sent = workers.map(|workers| workers.send(connection, topic, &run)).transpose()?.unwrap_or_default();
+    let mut mismatches = Vec::new();
+    for account in read_back(readers)? {
+        let senders = std::iter::once(&injected.sender).chain(&sent);
+        let ledger = Ledger::new(senders, [&account]).with_samples((MESSAGES + SENT) as usize);
+        let evidence = scan(connection, topic, run.nonce(), &ledger.missing(), false, LIMIT)?;
+        mismatches.extend(injected.mismatches(&ledger.settle(Some(&evidence))));
     }
-    let ledger = Ledger::new([&injected.sender], [&account]).with_samples(MESSAGES as usize);
-    let evidence = scan(connection, topic, run.nonce(), &ledger.missing(), false, LIMIT)?;
-    let mismatches = injected.mismatches(&ledger.settle(Some(&evidence)));
     Ok(Round { seed, injected: anomalies, mismatches })
+}
+
+/// Reads everything to its end.
+fn read_back(mut readers: Vec<ConsumeJob>) -> Result<Vec<ReaderAccount>, SelfcheckError> {
+    let deadline = Instant::now() + LIMIT;
+    let drained: Vec<bool> = readers.iter_mut().map(|reader| reader.drain(deadline)).collect();
+    let accounts = readers.into_iter().map(|reader| reader.join().1).collect();
+    if drained.contains(&false) { Err(SelfcheckError::NotDrained) } else { Ok(accounts) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::WorkerRecord;
     use crate::worker::{Ensemble, MemoryLink, WorkerLink};
     use rdkafka::mocking::MockCluster;
 
-    /// Whoever reads what was injected here reads it in other workers: every anomaly comes back by name, and none is invented.
-    fn is_found_through(workers: usize) {
+    /// What is injected here and what each worker sends is read in several of them: every anomaly comes back by name, and none is
+    /// invented of what others send meanwhile.
+    fn is_found_through(count: u32) {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
         let link = || Box::new(MemoryLink::real(runtime.handle())) as Box<dyn WorkerLink>;
         let clock = RunClock::start();
-        let links = (0..workers).map(|_| link()).collect();
+        let links = (0..count).map(|_| link()).collect();
         let ensemble = Ensemble::open(links, clock, None, LogSink::default()).expect("workers");
+        let workers = Workers { afar: ensemble.afar(), clock, count };
         let cluster = MockCluster::new(1).expect("a mock cluster");
         let connection = BTreeMap::from([("bootstrap.servers".to_owned(), cluster.bootstrap_servers())]);
         for seed in [0, 3, 4, 5] {
             let topic = format!("t{seed}");
             cluster.create_topic(&topic, PARTITIONS, 1).expect("a topic");
-            let reading = Reading { afar: Some(ensemble.afar()), clock };
-            let round = inject_and_read(&connection, &topic, seed, reading);
-            let round = round.unwrap_or_else(|error| panic!("{workers} workers, seed {seed}: {error}"));
+            let round = inject_and_read(&connection, &topic, seed, Some(&workers));
+            let round = round.unwrap_or_else(|error| panic!("{count} workers, seed {seed}: {error}"));
             assert_eq!(round.injected.is_empty(), seed == 0);
-            assert!(round.mismatches.is_empty(), "{workers} workers, seed {seed}: {:?}", round.mismatches);
+            assert!(round.mismatches.is_empty(), "{count} workers, seed {seed}: {:?}", round.mismatches);
         }
+        let records = ensemble.close();
+        let did = |record: &&WorkerRecord, what: &str| record.units.iter().any(|unit| unit.contains(what));
+        let ran = |what: &str| records.iter().filter(|record| did(record, what)).count();
+        assert_eq!((ran("producer"), ran("member")), (count as usize, count.min(3) as usize), "{records:?}");
     }
 
     #[test]
@@ -208,5 +211,11 @@ mod tests {
     #[test]
     fn every_anomaly_is_found_through_ten_workers() {
         is_found_through(10);
+    }
+
+    #[test]
+    #[ignore = "a hundred clients for each round: `cargo test --release -- --ignored through_a_hundred_workers`"]
+    fn every_anomaly_is_found_through_a_hundred_workers() {
+        is_found_through(100);
     }
 }

@@ -54,7 +54,6 @@ impl Ensemble {
     ) -> Result<Self, WorkerError> {
         let (opened, ready) = channel();
         let watch = std::thread::Builder::new().name("workers".to_owned()).spawn(move || {
-            let places: Vec<String> = links.iter().map(|link| link.place()).collect();
             let all: Result<Vec<_>, WorkerError> = (1..)
                 .zip(&links)
                 .map(|(number, link)| {
@@ -62,6 +61,7 @@ impl Ensemble {
                     link.open().map_err(failed)
                 })
                 .collect();
+            let places: Vec<String> = links.iter().map(|link| link.place()).collect();
             // The children live as long as this thread.
             let (go_on, watched) = channel::<Arc<Shared>>();
             let _ = opened.send(all.map(|all| (places, all, go_on)));
@@ -70,7 +70,14 @@ impl Ensemble {
             }
         });
         let watch = watch.map_err(|error| WorkerError::Start("the thread of all workers".to_owned(), error))?;
-        let (places, all, go_on) = ready.recv().map_err(|_| WorkerError::Gone)??;
+        let (places, all, go_on) = match ready.recv() {
+            Ok(Ok(ready)) => ready,
+            failed => {
+                // What links had made goes with them.
+                let _ = watch.join();
+                return Err(failed.map_or(WorkerError::Gone, |failed| failed.err().unwrap_or(WorkerError::Gone)));
+            }
+        };
         let (mut lines, mut streams) = (Vec::new(), Vec::new());
         for (index, (place, ends)) in places.into_iter().zip(all).enumerate() {
             let (line, stream) = Line::new(index, place, clock, ends);

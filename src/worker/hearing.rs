@@ -4,11 +4,12 @@ use super::WorkerError;
 use super::code::Delta;
 use super::ensemble::Shared;
 use super::frame::{Frame, FrameKind, FrameReader};
+use super::host::let_go;
 use super::line::Line;
 use super::merge::{Merge, Next};
 use super::message::{Up, heard};
 use crate::ground::lock;
-use crate::load::afar::{Death, FarEvent, FarUnit, Hearer, MemberEvent, ProducerEvent};
+use crate::load::afar::{Death, FarUnit, Hearer};
 use crate::record::strain::MachineSample;
 use crate::record::{EventKind, WorkerDeath};
 use std::collections::BTreeMap;
@@ -62,7 +63,7 @@ impl Shared {
             let Delta { upto_ns, cpu_us, entries } = Delta::decode(&frame.body).ok_or(unreadable)?;
             line.cpu_us.store(cpu_us, Ordering::Relaxed);
             let mut hearing = lock(&self.hearing);
-            let at_once = hearing.merge.add(line.index, upto_ns, entries);
+            let at_once = hearing.merge.add_moved(line.index, (upto_ns, entries), line.moved_ns());
             let at_once = at_once.ok_or(WorkerError::Protocol("what it tells goes back in time"))?;
             at_once.into_iter().for_each(|next| self.enter(&mut hearing, next));
             self.enter_all(&mut hearing);
@@ -98,17 +99,15 @@ impl Shared {
     fn enter(&self, hearing: &mut Hearing, next: Next) {
         match next {
             Next::Event(unit, event) => {
-                let is_last = matches!(
-                    event,
-                    FarEvent::Producer(ProducerEvent::Ended { .. } | ProducerEvent::Broke(_))
-                        | FarEvent::Member(MemberEvent::Left { .. })
-                );
+                let is_last = event.is_last();
                 if let Some((_, hearer)) = hearing.hearers.get(&unit) {
                     hearer.hear(event);
                 }
                 if is_last {
                     hearing.hearers.remove(&unit);
                     lock(&self.places).0.remove(&unit);
+                    let over = lock(&self.near.units).remove(&unit);
+                    let_go(over.into_iter().collect());
                 }
             }
             Next::Lost(worker, death) => self.enter_loss(hearing, worker, death),

@@ -1,9 +1,10 @@
 //! A worker itself: it does what it is told, and tells what happens.
 
 use super::WorkerError;
-use super::code::{AT_ONCE, Delta};
+use super::code::Delta;
 use super::frame::{FrameKind, FrameReader, FrameWriter};
 use super::message::{Down, Hello, Up, heard, say};
+use super::portion::portion;
 use crate::ground::lock;
 use crate::kafka::{ClientLogs, LogSink};
 use crate::load::LoadError;
@@ -47,6 +48,8 @@ struct Host {
     pulse: Option<Pulse>,
     writer: Writer,
     runtime: Handle,
+    /// Answers that are to be given.
+    pongs: Sender<Up>,
     /// Ends the thread that tells what happens.
     over: Sender<()>,
     told: Receiver<()>,
@@ -91,8 +94,10 @@ pub fn serve(
         lock(&heard_of).iter_mut().for_each(|last| *last = Instant::now());
         match message {
             Down::Ping(ping) => {
-                let now_ns = began.elapsed().as_nanos() as u64;
-                if let Err(error) = tell(&Up::Pong { ping, now_ns }) {
+                let pong = Up::Pong { ping, now_ns: began.elapsed().as_nanos() as u64 };
+                // Once the clock is set, no answer keeps this from hearing.
+                let answered = if let Some(host) = &host { host.answer(pong) } else { tell(&pong) };
+                if let Err(error) = answered {
                     break Err(error);
                 }
             }
@@ -125,6 +130,22 @@ pub fn serve(
         tell(&Up::Done)?;
     }
     result
+}
+
+/// Gives answers, by a thread of its own: where the coordinator takes nothing for a while, because it has too much to enter, whoever reads
+/// what it says has to go on with that.
+fn answering(writer: &Writer) -> Sender<Up> {
+    let (pongs, asked) = channel::<Up>();
+    let writer = Arc::clone(writer);
+    std::thread::spawn(move || {
+        while let Ok(pong) = asked.recv() {
+            // Without a stream the process ends.
+            if say(&mut lock(&writer), &pong).is_err() {
+                break;
+            }
+        }
+    });
+    pongs
 }
 
 /// Feels the machine, and tells of each second in which it was not available.
@@ -169,20 +190,28 @@ impl Host {
         let (logs, lines) = LogSink::bounded(CLIENT_LINES);
         let (over, ends) = channel();
         let (done, told) = channel();
-        let (fetched, told_to) = (Arc::clone(&journal), Arc::clone(writer));
+        let (fetched, told_to, units) = (Arc::clone(&journal), Arc::clone(writer), Units::default());
+        let running = Arc::clone(&units);
         std::thread::spawn(move || {
             let mut last_ns = 0;
             loop {
                 let ended = !matches!(ends.recv_timeout(TICK), Err(RecvTimeoutError::Timeout));
                 // Who does not hear it any more has no use for the rest.
-                if tell_all(&fetched, &lines, &told_to, &mut last_ns).is_err() || ended {
+                let Ok(over) = tell_all(&fetched, &lines, &told_to, &mut last_ns) else { break };
+                let_go(taken_out(&running, &over));
+                if ended {
                     break;
                 }
             }
             let _ = done.send(());
         });
-        let units = Units::default();
-        Self { clock, journal, logs, units, pulse, writer: Arc::clone(writer), runtime, over, told }
+        let (writer, pongs) = (Arc::clone(writer), answering(writer));
+        Self { clock, journal, logs, units, pulse, writer, runtime, pongs, over, told }
+    }
+
+    /// Gives an answer as soon as there is room for it.
+    fn answer(&self, pong: Up) -> Result<(), WorkerError> {
+        self.pongs.send(pong).map_err(|_| WorkerError::Gone)
     }
 
     /// Prepares a unit beside everything else: a cluster may take long to answer.
@@ -238,23 +267,114 @@ impl Host {
     }
 }
 
-/// Tells what has happened since it was last told, and what clients have logged.
-fn tell_all(journal: &FarJournal, lines: &ClientLogs, writer: &Writer, last_ns: &mut u64) -> Result<(), WorkerError> {
+/// Takes out units to which nothing more happens.
+fn taken_out(units: &Units, over: &[FarUnit]) -> Vec<Box<dyn FarWork>> {
+    let mut units = lock(units);
+    over.iter().filter_map(|unit| units.remove(unit)).collect()
+}
+
+/// Lets go what units held that are over, which a run of weeks has many of. Nobody waits for their clients.
+pub(super) fn let_go(over: Vec<Box<dyn FarWork>>) {
+    if !over.is_empty() {
+        std::thread::spawn(move || drop(over));
+    }
+}
+
+/// Tells what has happened since it was last told, and what clients have logged. Returns the units to which nothing more happens.
+fn tell_all(
+    journal: &FarJournal,
+    lines: &ClientLogs,
+    writer: &Writer,
+    last_ns: &mut u64,
+) -> Result<Vec<FarUnit>, WorkerError> {
     for line in lines.take() {
         say(&mut lock(writer), &Up::Log(line)).map_err(WorkerError::Write)?;
     }
     let (mut entries, upto_ns) = journal.take();
+    let over = entries.iter().filter(|entry| entry.event.is_last()).map(|entry| entry.unit).collect();
     let cpu_us = process_cpu_us();
     loop {
-        let rest = if entries.len() > AT_ONCE { entries.split_off(AT_ONCE) } else { Vec::new() };
+        let rest = entries.split_off(portion(&entries));
         // More may follow at the very time of the last one.
         let told_ns = if rest.is_empty() { upto_ns } else { entries.last().map_or(*last_ns, |last| last.stamp_ns) };
         *last_ns = told_ns;
         let body = Delta { upto_ns: told_ns, cpu_us, entries }.encode().map_err(WorkerError::Write)?;
         lock(writer).write(FrameKind::Delta, &body).map_err(WorkerError::Write)?;
         if rest.is_empty() {
-            return Ok(());
+            return Ok(over);
         }
         entries = rest;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+    use std::os::unix::net::UnixStream;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    /// Takes nothing while it is so.
+    struct Full(Arc<AtomicBool>);
+
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            while self.0.load(Ordering::Acquire) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_worker_whose_coordinator_has_too_much_to_enter_still_hears_it() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+        let (full, (coordinator, worker)) = (Arc::new(AtomicBool::new(false)), UnixStream::pair().expect("a pair"));
+        let (write, handle, (forsaken, given_up)) = (Full(Arc::clone(&full)), runtime.handle().clone(), channel());
+        let served = std::thread::spawn(move || serve(worker, write, &handle, move || _ = forsaken.send(())));
+        let mut coordinator = FrameWriter::new(coordinator);
+        let mut says = |message: Down| _ = say(&mut coordinator, &message).expect("it reads");
+        says(Down::Begin { origin_ns: 0, epoch_us: 0, feel: false });
+        full.store(true, Ordering::Release);
+        let until = Instant::now() + SILENCE + Duration::from_secs(2);
+        for ping in 0.. {
+            says(Down::Ping(ping));
+            std::thread::sleep(LOOK);
+            if Instant::now() > until {
+                break;
+            }
+        }
+        assert!(given_up.try_recv().is_err(), "it has heard of its coordinator all the time");
+        full.store(false, Ordering::Release);
+        says(Down::Bye);
+        assert!(served.join().expect("a thread").is_ok());
+    }
+
+    struct Held(Sender<()>);
+
+    impl FarWork for Held {
+        fn order(&mut self, _: FarOrder) {}
+    }
+
+    impl Drop for Held {
+        fn drop(&mut self) {
+            let _ = self.0.send(());
+        }
+    }
+
+    #[test]
+    fn a_unit_that_is_over_is_let_go() {
+        let (units, (sender, gone)) = (Units::default(), channel());
+        for unit in 0..3 {
+            lock(&units).insert(unit, Box::new(Held(sender.clone())));
+        }
+        let_go(taken_out(&units, &[1, 7]));
+        assert!(gone.recv_timeout(SILENCE).is_ok());
+        assert_eq!(lock(&units).keys().copied().collect::<Vec<_>>(), [0, 2]);
+        assert!(gone.try_recv().is_err(), "the others go on");
     }
 }

@@ -1,8 +1,8 @@
 //! Links to workers in the pods of a Kubernetes Job.
 
-use super::link::{LinkEnds, LinkHolder, WorkerLink};
-use crate::environment::kubernetes::{PlacedJob, WorkerJobConfig};
-use crate::environment::{EnvironmentError, EnvironmentResult, Recipe};
+use super::link::{LinkEnds, LinkHolder, LinkMakes, WorkerLink};
+use crate::environment::EnvironmentError;
+use crate::environment::kubernetes::{JobTrace, PlacedJob, WorkerJobConfig};
 use crate::ground::lock;
 use kube::api::AttachedProcess;
 use std::io;
@@ -17,36 +17,60 @@ use tokio::task::JoinHandle;
 /// How long the cluster may take to say how a pod ended.
 const END: Duration = Duration::from_secs(5);
 
-/// The Job of a run: made when the first of its links is opened, removed with the last.
+/// The Job of a run: made once, when the first of its links is opened, and removed with the last.
 struct JobOfWorkers {
     config: WorkerJobConfig,
     folder: PathBuf,
     name: String,
     runtime: Handle,
-    placed: Mutex<Option<Arc<PlacedJob>>>,
+    making: Mutex<Making>,
+    trace: Arc<JobTrace>,
+}
+
+/// How far it is.
+#[derive(Default)]
+enum Making {
+    #[default]
+    NotYet,
+    Placed(Arc<PlacedJob>),
+    /// Why there is none. It is not made again for the next link.
+    Failed(String),
+    Removed,
 }
 
 impl JobOfWorkers {
-    fn placed(&self) -> EnvironmentResult<Arc<PlacedJob>> {
-        let mut placed = lock(&self.placed);
-        if let Some(placed) = &*placed {
-            return Ok(Arc::clone(placed));
+    /// The Job, made by whoever asks first.
+    fn placed(&self) -> Result<Arc<PlacedJob>, String> {
+        let mut making = lock(&self.making);
+        if matches!(*making, Making::NotYet) {
+            let made = self.runtime.block_on(self.config.place(&self.folder, &self.name, &self.trace));
+            *making = match made {
+                Ok(placed) => Making::Placed(Arc::new(placed)),
+                Err(error) => Making::Failed(told(&error)),
+            };
         }
-        let made = Arc::new(self.runtime.block_on(self.config.place(&self.folder, &self.name))?);
-        *placed = Some(Arc::clone(&made));
-        Ok(made)
+        match &*making {
+            Making::Placed(placed) => Ok(Arc::clone(placed)),
+            Making::Failed(why) => Err(why.clone()),
+            Making::NotYet | Making::Removed => Err(format!("the Job {} was removed", self.name)),
+        }
     }
-}
 
-impl JobOfWorkers {
     /// Removes it, unless that was done.
     fn remove(&self) {
-        let Some(placed) = lock(&self.placed).take() else { return };
+        let Making::Placed(placed) = std::mem::replace(&mut *lock(&self.making), Making::Removed) else { return };
         // Whoever drops it may be a part of the runtime: the request is made by a thread that is none.
         let runtime = self.runtime.clone();
         let removal = std::thread::spawn(move || runtime.block_on(placed.remove()).is_ok());
-        let _ = removal.join();
+        if removal.join().unwrap_or(false) {
+            self.trace.may_be_there(false);
+        }
     }
+}
+
+fn told(error: &EnvironmentError) -> String {
+    let remedy = error.remedy().map(|remedy| format!(" ({remedy})")).unwrap_or_default();
+    format!("{error}{remedy}")
 }
 
 impl Drop for JobOfWorkers {
@@ -65,34 +89,32 @@ impl JobLink {
     /// The links to all workers of a Job of that name; a path of its kubeconfig counts from `folder`. To be called inside of the
     /// runtime that is to speak to the cluster.
     pub fn all(config: &WorkerJobConfig, folder: PathBuf, name: String) -> Vec<Box<dyn WorkerLink>> {
-        let (runtime, placed) = (Handle::current(), Mutex::default());
-        let job = Arc::new(JobOfWorkers { config: config.clone(), folder, name, runtime, placed });
+        let (config, runtime) = (config.clone(), Handle::current());
+        let (making, trace) = (Mutex::default(), Arc::default());
+        let job = Arc::new(JobOfWorkers { config, folder, name, runtime, making, trace });
         let link = |index| Box::new(Self { job: Arc::clone(&job), index }) as Box<dyn WorkerLink>;
-        (0..config.count as usize).map(link).collect()
+        (0..job.config.count as usize).map(link).collect()
     }
 }
 
 impl WorkerLink for JobLink {
     fn place(&self) -> String {
-        match self.job.placed() {
-            Ok(placed) => placed.place(self.index),
-            // Opening it says why.
-            Err(_) => format!("pod {} of the Job {}", self.index, self.job.name),
+        match &*lock(&self.job.making) {
+            Making::Placed(placed) => placed.place(self.index),
+            _ => format!("pod {} of the Job {}", self.index, self.job.name),
         }
     }
 
-    fn remains(&self) -> Option<(String, EnvironmentResult<Recipe>)> {
-        let what = format!("workers' Job {}", self.job.name);
-        (self.index == 0).then(|| (what, self.job.config.recipe(&self.job.folder, &self.job.name)))
+    fn makes(&self) -> Option<LinkMakes> {
+        let (what, trace) = (format!("workers' Job {}", self.job.name), Arc::clone(&self.job.trace));
+        let recipe = || self.job.config.recipe(&self.job.folder, &self.job.name);
+        (self.index == 0).then(|| LinkMakes { what, recipe: recipe(), trace })
     }
 
     fn open(&self) -> io::Result<LinkEnds> {
-        let told = |error: EnvironmentError| {
-            let remedy = error.remedy().map(|remedy| format!(" ({remedy})")).unwrap_or_default();
-            io::Error::other(format!("{error}{remedy}"))
-        };
-        let placed = self.job.placed().map_err(told)?;
-        let attached = self.job.runtime.block_on(placed.attach(self.index)).map_err(told)?;
+        let placed = self.job.placed().map_err(io::Error::other)?;
+        let attached = self.job.runtime.block_on(placed.attach(self.index));
+        let attached = attached.map_err(|error| io::Error::other(told(&error)))?;
         let (own, theirs) = UnixStream::pair()?;
         theirs.set_nonblocking(true)?;
         let carrier = Some(self.job.runtime.spawn(carry(attached, theirs)));
@@ -150,5 +172,32 @@ impl LinkHolder for JobHolder {
         if self.index == 0 {
             self.job.remove();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// A Job whose pods find no node is waited for long enough once.
+    #[test]
+    fn a_job_that_cannot_be_made_is_not_tried_again_for_each_of_its_workers() {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = json!({ "count": 3, "image": "kscen:1", "kubeconfig": "missing.conf", "context": "x" });
+        let config: WorkerJobConfig = serde_json::from_value(config).expect("settings");
+        let links = {
+            let _inside = runtime.enter();
+            JobLink::all(&config, folder.path().to_owned(), "kscen-1".to_owned())
+        };
+        assert_eq!(links[2].place(), "pod 2 of the Job kscen-1");
+        let failed = |link: &dyn WorkerLink| link.open().err().expect("there is no cluster").to_string();
+        let first = failed(links[0].as_ref());
+        assert!(first.contains("missing.conf"), "{first}");
+        // Who looked again would find another mistake.
+        std::fs::write(folder.path().join("missing.conf"), "[]").expect("writes");
+        assert_eq!([failed(links[1].as_ref()), failed(links[0].as_ref())], [first.clone(), first]);
+        assert!(!links[0].makes().expect("a Job").trace.is_there(), "nothing was made");
     }
 }

@@ -182,6 +182,15 @@ impl Line {
         self.say(&Down::Ping(ping))
     }
 
+    /// The same, unless something is being said to it just now: whoever looks after all of them waits for none that takes nothing in.
+    pub(super) fn ping_if_free(&self) {
+        let Ok(mut writer) = self.writer.try_lock() else { return };
+        let ping = self.next_ping.fetch_add(1, Ordering::Relaxed);
+        lock(&self.pings).insert(ping, self.clock.now_ns());
+        // Who cannot be told anything any more is found by its stream.
+        let _ = say(&mut writer, &Down::Ping(ping));
+    }
+
     /// It has answered.
     pub(super) fn pong(&self, ping: u64, theirs_ns: u64) {
         let heard_ns = self.clock.now_ns();
@@ -197,6 +206,11 @@ impl Line {
     pub(super) fn clock(&self) -> (u64, u64) {
         let clock = lock(&self.other_clock);
         clock.as_ref().map_or((0, 0), |clock| (clock.offset.bound_ns, clock.offset.round_ns))
+    }
+
+    /// By how much its clock is ahead by now of what it was set to, as far as that is certain, in ns.
+    pub(super) fn moved_ns(&self) -> i64 {
+        lock(&self.other_clock).as_ref().map_or(0, OtherClock::moved_ns)
     }
 
     /// How far its clock may be from the run's by now, also where no answer has shown that yet, in ns.
@@ -223,7 +237,11 @@ impl Line {
             lock(&self.answers).clear();
             return Err(WorkerError::Gone);
         }
-        lock(&self.units).push(label);
+        let mut units = lock(&self.units);
+        if !units.contains(&label) {
+            units.push(label);
+        }
+        drop(units);
         self.say(&Down::Prepare { unit, task })?;
         // A preparation has its own limits; who dies answers nobody.
         answered.recv().map_err(|_| WorkerError::Gone)

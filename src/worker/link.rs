@@ -1,5 +1,6 @@
 //! Ways to a worker: what stands behind a pair of streams.
 
+use crate::environment::kubernetes::JobTrace;
 use crate::environment::{EnvironmentResult, Recipe};
 use crate::ground::{itself, program, tie_to_parent};
 use crate::record::WorkerRecord;
@@ -8,6 +9,7 @@ use nix::unistd::Pid;
 use std::io::{self, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long a process that was told to end may take.
@@ -35,12 +37,22 @@ pub trait LinkHolder: Send {
     fn tidy(&mut self) {}
 }
 
+/// What a link makes in the world.
+pub struct LinkMakes {
+    /// In words.
+    pub what: String,
+    /// What removes it where this process is killed.
+    pub recipe: EnvironmentResult<Recipe>,
+    /// Whether something of it may be there.
+    pub trace: Arc<JobTrace>,
+}
+
 /// A way to a worker.
 pub trait WorkerLink: Send {
     /// Where it leads.
     fn place(&self) -> String;
-    /// What stays in the world where this process is killed, in words, and what removes it: to be written down before it is opened.
-    fn remains(&self) -> Option<(String, EnvironmentResult<Recipe>)> {
+    /// What opening it makes in the world: to be written down before.
+    fn makes(&self) -> Option<LinkMakes> {
         None
     }
 

@@ -21,10 +21,21 @@ enum Item {
     Lost(Death),
 }
 
+/// What was told, with its place among all that happened.
+#[derive(Debug)]
+struct Told {
+    place_ns: u64,
+    /// When it happened by the clock of its worker: it is certain when everybody has told what happened by then.
+    stamp_ns: u64,
+    item: Item,
+}
+
 #[derive(Debug, Default)]
 struct Stream {
-    items: VecDeque<(u64, Item)>,
+    items: VecDeque<Told>,
     upto_ns: u64,
+    /// The same as the worker said it, whose clock may have moved.
+    said_ns: u64,
 }
 
 /// What was told and is not entered yet, by worker.
@@ -61,30 +72,49 @@ impl Merge {
     /// A worker has told all up to a time. False where that goes back. What may be entered at once, whatever others tell: how many
     /// messages of a producer may be on their way, which nobody may hear of too late.
     pub(super) fn add(&mut self, worker: usize, upto_ns: u64, entries: Vec<JournalEntry>) -> Option<Vec<Next>> {
-        let stream = self.streams.get_mut(&worker)?;
-        let mut last_ns = stream.upto_ns;
+        self.add_moved(worker, (upto_ns, entries), 0)
+    }
+
+    /// [`add`](Self::add), of a worker whose clock is ahead by so much by now. Who was given up before is heard no more.
+    pub(super) fn add_moved(
+        &mut self,
+        worker: usize,
+        (upto_ns, entries): (u64, Vec<JournalEntry>),
+        ahead_ns: i64,
+    ) -> Option<Vec<Next>> {
+        let stream = self.streams.get_mut(&worker).filter(|stream| stream.upto_ns < u64::MAX)?;
+        // What was told before stays before it.
+        let (before_ns, mut last_ns) = (stream.upto_ns, stream.said_ns);
+        let set = |said_ns: u64| said_ns.saturating_add_signed(-ahead_ns).max(before_ns);
         let mut at_once = Vec::new();
         for JournalEntry { stamp_ns, unit, event } in entries {
             if stamp_ns < last_ns || stamp_ns > upto_ns {
                 return None;
             }
             last_ns = stamp_ns;
+            let stamp_ns = set(stamp_ns);
             match event {
                 FarEvent::Producer(ProducerEvent::Raised(_)) => at_once.push(Next::Event(unit, event)),
-                _ => stream.items.push_back((stamp_ns, Item::Event(unit, event))),
+                _ => {
+                    stream.items.push_back(Told { place_ns: stamp_ns, stamp_ns, item: Item::Event(unit, event) });
+                }
             }
         }
         if upto_ns < last_ns {
             return None;
         }
-        stream.upto_ns = upto_ns;
+        (stream.said_ns, stream.upto_ns) = (upto_ns, set(upto_ns));
         Some(at_once)
     }
 
-    /// Nothing more comes from a worker: what it told is entered in its place, and then that it is gone. Others are held up no longer.
+    /// Nothing more comes from a worker: what it told is entered, and then that it is gone. Others are held up no longer. Whatever one of
+    /// them may have read of what it did not tell any more, by whichever clock, has its place behind that.
     pub(super) fn lose(&mut self, worker: usize, death: Death) {
         if let Some(stream) = self.streams.get_mut(&worker) {
-            stream.items.push_back((stream.upto_ns, Item::Lost(death)));
+            let stamp_ns = stream.upto_ns;
+            let place_ns = stamp_ns.saturating_sub(self.slack_ns.saturating_add(1));
+            stream.items.iter_mut().for_each(|told| told.place_ns = told.place_ns.min(place_ns));
+            stream.items.push_back(Told { place_ns, stamp_ns, item: Item::Lost(death) });
             stream.upto_ns = u64::MAX;
         }
     }
@@ -102,12 +132,15 @@ impl Merge {
     /// What is next, if that is certain.
     pub(super) fn next(&mut self) -> Option<Next> {
         let known_ns = self.known_ns();
-        let first = self.streams.iter().filter_map(|(worker, stream)| Some((stream.items.front()?.0, *worker))).min();
-        let (stamp_ns, worker) = first?;
+        let front = |(worker, stream): (&usize, &Stream)| {
+            let told = stream.items.front()?;
+            Some((told.place_ns, *worker, told.stamp_ns))
+        };
+        let (_, worker, stamp_ns) = self.streams.iter().filter_map(front).min()?;
         if known_ns != u64::MAX && stamp_ns.saturating_add(self.slack_ns) > known_ns {
             return None;
         }
-        match self.streams.get_mut(&worker)?.items.pop_front()?.1 {
+        match self.streams.get_mut(&worker)?.items.pop_front()?.item {
             Item::Event(unit, event) => Some(Next::Event(unit, event)),
             Item::Lost(death) => {
                 self.streams.remove(&worker);
@@ -186,6 +219,41 @@ mod tests {
         merge.lose(0, death());
         assert_eq!(units(&mut merge), ["lost 0"]);
         assert_eq!(merge.known_ns(), u64::MAX);
+    }
+
+    #[test]
+    fn what_a_dead_worker_did_not_tell_lies_behind_its_death_by_any_clock() {
+        let mut merge = two();
+        merge.expect(2);
+        merge.allow(30);
+        // Until 100 by its own clock, which is ahead.
+        merge.add(0, 100, vec![entry(60, 1), entry(95, 2)]).expect("in order");
+        // By a clock that is behind: what it read may be what the first one did after that.
+        merge.add(1, 90, vec![entry(50, 3), entry(80, 4)]).expect("in order");
+        merge.add(2, 110, Vec::new()).expect("in order");
+        assert_eq!(units(&mut merge), ["3", "1"]);
+        merge.lose(0, death());
+        assert!(units(&mut merge).is_empty(), "what it told last is certain when all others have told as much");
+        merge.add(1, 200, vec![entry(130, 5)]).expect("in order");
+        merge.add(2, 124, Vec::new()).expect("in order");
+        assert!(units(&mut merge).is_empty());
+        merge.add(2, 131, Vec::new()).expect("in order");
+        assert_eq!(units(&mut merge), ["2", "lost 0", "4"]);
+        merge.add(2, 160, Vec::new()).expect("in order");
+        assert_eq!(units(&mut merge), ["5"]);
+    }
+
+    #[test]
+    fn a_clock_that_has_moved_is_put_right_and_what_it_told_before_stays_before() {
+        let mut merge = two();
+        merge.add(0, 100, vec![entry(90, 1)]).expect("in order");
+        merge.add(1, 300, vec![entry(95, 2), entry(170, 3)]).expect("in order");
+        // It is ahead by 40: what it says of 120 was before what it has told already, and 220 is 180.
+        merge.add_moved(0, (240, vec![entry(120, 4), entry(220, 5)]), 40).expect("in order");
+        assert_eq!((units(&mut merge), merge.known_ns()), (["1", "2", "4", "3", "5"].map(str::to_owned).to_vec(), 200));
+        assert!(merge.add_moved(0, (230, Vec::new()), 40).is_none(), "its own clock goes back");
+        merge.lose(0, death());
+        assert!(merge.add_moved(0, (400, vec![entry(390, 6)]), 40).is_none(), "it was given up");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 /// The version of this protocol: workers of another one are refused.
-pub(super) const PROTOCOL: u32 = 2;
+pub(super) const PROTOCOL: u32 = 3;
 
 /// Who a worker is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -18,13 +18,16 @@ mod merge;
 mod message;
 mod offset;
 mod placing;
+mod portion;
 mod watching;
 mod worker_error;
 
 pub use ensemble::Ensemble;
 pub use host::serve;
 pub use job_link::JobLink;
-pub use link::{LocalLink, SshLink, WorkerLink};
+#[cfg(test)]
+pub(crate) use link::LinkEnds;
+pub use link::{LinkMakes, LocalLink, SshLink, WorkerLink};
 #[cfg(test)]
 pub(crate) use memory::MemoryLink;
 pub use worker_error::WorkerError;

@@ -31,12 +31,14 @@ pub(super) struct OtherClock {
     pub(super) offset: Offset,
     /// Whether it is this machine's own, which cannot move away.
     pub(super) is_own: bool,
+    /// By how much it has moved since it was set, as far as that is certain, in ns.
+    moved_ns: i64,
     window: Vec<Echo>,
 }
 
 impl OtherClock {
     pub(super) fn new(offset: Offset, is_own: bool) -> Self {
-        Self { offset, is_own, window: Vec::new() }
+        Self { offset, is_own, moved_ns: 0, window: Vec::new() }
     }
 
     /// It has answered again.
@@ -46,7 +48,7 @@ impl OtherClock {
         }
         // One that was slow may have waited for anything, unless all of a window did.
         if echo.round_ns() <= 2 * self.offset.round_ns {
-            self.offset.drifted(&[echo]);
+            self.sees(&[echo]);
         }
         self.window.push(echo);
         if self.window.len() >= WINDOW {
@@ -56,8 +58,25 @@ impl OtherClock {
 
     /// Takes in what was heard since the last look.
     pub(super) fn looks(&mut self) {
-        self.offset.drifted(&self.window);
-        self.window.clear();
+        let window = std::mem::take(&mut self.window);
+        self.sees(&window);
+    }
+
+    fn sees(&mut self, echoes: &[Echo]) {
+        let Some(later) = Offset::of(echoes) else { return };
+        self.offset.drifted(echoes);
+        let (seen_ns, within_ns) = (later.origin_ns - self.offset.origin_ns, later.bound_ns as i64);
+        // No further than has to be: an answer that was slow says little.
+        self.moved_ns = self.moved_ns.clamp(seen_ns - within_ns, seen_ns + within_ns);
+        if self.moved_ns != 0 {
+            self.offset.bound_ns = self.offset.bound_ns.max(2 * later.bound_ns);
+        }
+    }
+
+    /// By how much it has moved since it was set, as far as that is certain, in ns: what it says now is ahead by so much. Put right by that,
+    /// it is no further from the run's clock than [`apart_ns`](Self::apart_ns) either.
+    pub(super) fn moved_ns(&self) -> i64 {
+        self.moved_ns
     }
 
     /// How far what it says may be from the run's clock now, in ns.
@@ -129,9 +148,13 @@ mod tests {
             [&mut apart, &mut own].into_iter().for_each(|clock| clock.answers(slow));
             let moved_ns = at_ns / 20_000;
             assert!(apart.apart_ns() >= moved_ns, "after {second} s: {} of {moved_ns}", apart.apart_ns());
+            // It is behind, and by how much is known but for the slowest answer and the time since.
+            let left_ns = apart.moved_ns().abs_diff(-(moved_ns as i64));
+            assert!(left_ns <= UNSEEN_NS + 1_000_000, "after {second} s: {left_ns} of {moved_ns}");
         }
         assert!(apart.apart_ns() < 15_000_000, "{}", apart.apart_ns());
         assert_eq!((own.apart_ns(), own.offset), (offset.bound_ns, offset), "one clock does not move away from itself");
+        assert_eq!(own.moved_ns(), 0);
     }
 
     #[test]

@@ -62,11 +62,13 @@ impl Afar for Shared {
         };
         let names_files = [".location\"", ".keytab\""].iter().any(|name| task.body.contains(name));
         let answer = line.prepare(unit, format!("{} {kind} {}", task.step, task.number), task);
+        let is_elsewhere = line.process_here().is_none();
         let failed = match answer {
             Ok(Ok(effective)) => return Ok((unit, effective)),
-            Ok(Err(why)) if names_files && line.process_here().is_none() => {
+            Ok(Err(why)) if names_files && is_elsewhere => {
                 format!("{why} (in {}, where the files have to be that the connection names)", line.name())
             }
+            Ok(Err(why)) if is_elsewhere => format!("{why} (in {})", line.name()),
             Ok(Err(why)) => why,
             Err(error) => format!("{}: {error}", line.name()),
         };

@@ -62,7 +62,7 @@ impl Shared {
                     self.loses(line.index, "what its clock says cannot be known well enough any more");
                 } else if (held_up || looks % LOOKS == 0) && line.clock().1 > 0 {
                     // A worker that hears nothing takes this process for dead.
-                    let _ = line.ping();
+                    line.ping_if_free();
                 }
             }
             self.looks_at_hearing();

@@ -325,6 +325,11 @@ fn workers_run_in_pods_and_nothing_of_them_is_left() {
     with_workers(&project, 2, "kscen.test/nothing:1");
     project.run(&["run", "load.yaml"]).exits(3).says("do not start").says("kscen.test/nothing:1");
     assert_eq!(kubectl(&["get", "jobs", "-o", "name"]), "");
+    project.run(&["undo"]).exits(0).says("nothing to undo");
+    // A context that is not there makes nothing, and is nothing that later runs have to undo.
+    with_workers(&project, 2, "kscen.test/kscen:1\", context: \"y");
+    project.run(&["run", "load.yaml"]).exits(3).says("there is no context `y`");
+    project.run(&["undo"]).exits(0).says("nothing to undo");
 
     with_workers(&project, 2, "kscen.test/kscen:1");
     project.run(&["run", "load.yaml"]).exits(0);

@@ -125,6 +125,16 @@ fn a_restart_has_the_same_verdict_with_workers_and_without() {
 }
 
 #[test]
+fn the_self_check_finds_everything_through_workers() {
+    if skipped("the_self_check_finds_everything_through_workers") {
+        return;
+    }
+    let project = Project::fast();
+    project.run(&["selfcheck", "--rounds", "2", "--workers", "3"]).exits(0).says("anomalies in 3 rounds");
+    project.await_no_processes();
+}
+
+#[test]
 fn a_reader_that_stays_has_the_same_verdict_beside_workers() {
     if skipped("a_reader_that_stays_has_the_same_verdict_beside_workers") {
         return;

@@ -16,7 +16,9 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// How long pods may take to be placed and to start.
 const STARTED: Duration = Duration::from_secs(180);
@@ -66,6 +68,30 @@ pub struct WorkerJobConfig {
     /// Labels of the nodes on which they may run: keep them from those of the brokers.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub nodes: BTreeMap<String, String>,
+}
+
+/// What others know of a Job while it is made and after it.
+#[derive(Debug, Default)]
+pub struct JobTrace {
+    there: AtomicBool,
+    enough: Notify,
+}
+
+impl JobTrace {
+    /// Whether something of it may be in the cluster.
+    pub fn is_there(&self) -> bool {
+        self.there.load(Ordering::Acquire)
+    }
+
+    /// Nobody waits for its pods any longer.
+    pub fn give_up(&self) {
+        self.enough.notify_one();
+    }
+
+    /// From now on something of it may be in the cluster, or nothing is any more.
+    pub(crate) fn may_be_there(&self, there: bool) {
+        self.there.store(there, Ordering::Release);
+    }
 }
 
 /// A Job whose pods all run.
@@ -129,22 +155,30 @@ impl WorkerJobConfig {
         })
     }
 
-    /// Makes the Job of that name, and waits until all of its pods run.
+    /// Makes the Job of that name, and waits until all of its pods run; `trace` says meanwhile whether it may be there.
     ///
     /// # Errors
-    /// No such cluster, a right that is missing, what admission says, a pod that does not start and why: then no Job is left.
-    pub(crate) async fn place(&self, folder: &Path, name: &str) -> EnvironmentResult<PlacedJob> {
+    /// No such cluster, a right that is missing, what admission says, a pod that does not start and why, or nobody waits for it any
+    /// more: then no Job is left.
+    pub(crate) async fn place(&self, folder: &Path, name: &str, trace: &JobTrace) -> EnvironmentResult<PlacedJob> {
         let kube = self.whereabouts(folder).connect().await?;
         access::check(&kube, &[JOBS, PODS, ATTACH]).await?;
         let jobs: Api<Job> = Api::namespaced(kube.client.clone(), &kube.namespace);
         let job: Job = serde_json::from_value(self.job(name)).map_err(EnvironmentError::because)?;
-        let made = jobs.create(&PostParams::default(), &job).await;
-        made.map_err(|error| kube.explain(&format!("make the Job {name} in the namespace {}", kube.namespace), error))?;
-        match self.started(&kube, name).await {
+        trace.may_be_there(true);
+        if let Err(error) = jobs.create(&PostParams::default(), &job).await {
+            trace.may_be_there(!is_refusal(&error));
+            return Err(kube.explain(&format!("make the Job {name} in the namespace {}", kube.namespace), error));
+        }
+        let started = tokio::select! {
+            started = self.started(&kube, name) => started,
+            () = trace.enough.notified() => Err(EnvironmentError::failed(format!("the Job {name} was given up"))),
+        };
+        match started {
             Ok(pods) => Ok(PlacedJob { kube, name: name.to_owned(), pods }),
             Err(error) => {
                 // Why it did not start says more than what its removal may say; the journal knows of it, too.
-                let _ = remove(&kube, name).await;
+                trace.may_be_there(remove(&kube, name).await.is_err());
                 Err(error)
             }
         }
@@ -179,6 +213,11 @@ impl WorkerJobConfig {
             }
         }
     }
+}
+
+/// Whether the API has said no: then nothing was made. Who is told nothing, or of an error of the server, does not know.
+fn is_refusal(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code < 500)
 }
 
 fn not_started(name: &str, why: &str) -> EnvironmentError {

@@ -30,4 +30,4 @@ mod volumes;
 
 pub use config::KubernetesConfig;
 pub(crate) use job::PlacedJob;
-pub use job::WorkerJobConfig;
+pub use job::{JobTrace, WorkerJobConfig};

@@ -15,6 +15,17 @@ pub enum FarEvent {
     Member(MemberEvent),
 }
 
+impl FarEvent {
+    /// Whether nothing more happens to whom it happened to.
+    pub fn is_last(&self) -> bool {
+        matches!(
+            self,
+            Self::Producer(ProducerEvent::Ended { .. } | ProducerEvent::Broke(_))
+                | Self::Member(MemberEvent::Left { .. })
+        )
+    }
+}
+
 /// A message that was handed to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HandedMessage {

@@ -4,6 +4,7 @@
 //! comes here in the order of time, and is entered into the same accounts by the same functions: there is one account, whoever sent and
 //! read.
 
+mod cluster;
 mod event;
 mod journal;
 
@@ -11,6 +12,8 @@ pub use event::{
     FarEvent, FoundIdentity, HandedMessage, MemberEvent, MessageOutcome, ProducerEvent, SeenMessage, TransactionFate,
 };
 pub use journal::{FarJournal, JournalEntry, UnitJournal};
+
+pub(in crate::load) use cluster::{leads_to, own_cluster};
 
 use super::LoadError;
 use serde::de::DeserializeOwned;

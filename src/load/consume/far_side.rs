@@ -31,6 +31,8 @@ pub(super) struct MemberTask {
     pub(super) positions: BTreeMap<i32, i64>,
     /// See [`ConsumeSpec::tamper`].
     pub(super) tamper: Vec<(i32, i64, u8)>,
+    /// The id of the run's cluster, where it is known.
+    pub(super) cluster: Option<String>,
 }
 
 /// A life of a member that reads for whoever hears of its journal.
@@ -43,7 +45,7 @@ impl FarRead {
     /// Begins the life of a task; what its client really works with. Reading begins at once. Blocks.
     ///
     /// # Errors
-    /// Its client cannot be made.
+    /// Its client cannot be made, or would read from another cluster than the run's.
     pub fn prepare(
         body: &str,
         clock: RunClock,
@@ -51,6 +53,7 @@ impl FarRead {
         journal: UnitJournal,
     ) -> Result<(Self, BTreeMap<String, String>), LoadError> {
         let task: MemberTask = afar::task(body)?;
+        afar::leads_to(task.cluster.as_deref(), &task.spec.connection, &logs)?;
         let tamper = task.tamper.into_iter().map(|(partition, offset, times)| ((partition, offset), times));
         let tamper = Some(Arc::new(tamper.collect()));
         let spec = ConsumeSpec { run: RunIdentity::new(task.nonce), logs, tamper, ..task.spec };

@@ -14,7 +14,7 @@ use super::{ConsumeSpec, ReadFrom, monitor, rejoin};
 use crate::accounting::{ReaderAccount, RunIdentity};
 use crate::kafka::{BatchConsumer, KafkaFailure, OffsetReader};
 use crate::load::LoadError;
-use crate::load::afar::{Afar, BeginHere, FarUnit, FarWork, Hearer, MemberEvent, UnitKind, UnitTask};
+use crate::load::afar::{self, Afar, BeginHere, FarUnit, FarWork, Hearer, MemberEvent, UnitKind, UnitTask};
 use crate::record::health::process_cpu_us;
 use crate::record::{ConsumeReport, LifeEnd, LiveFigures, RunClock};
 use std::collections::BTreeMap;
@@ -85,6 +85,8 @@ pub struct ConsumeJob {
     /// Of a reader that stops at the last stable offset: what asks for the end behind it.
     pub(super) all_offsets: OnceLock<OffsetReader>,
     effective_config: BTreeMap<String, String>,
+    /// The id of the cluster, where members elsewhere have to reach it and it is known.
+    cluster: Option<String>,
     cpu_us: u64,
     start_us: u64,
 }
@@ -103,6 +105,7 @@ impl ConsumeJob {
         account.step = spec.name.clone();
         account.elsewhere = spec.from != ReadFrom::Start;
         let until_ends = spec.until.drained.then(|| ends.clone());
+        let cluster = spec.afar.as_ref().and_then(|_| afar::own_cluster(&offsets));
         let books = Books::new(account, &spec.detail);
         let (_, effective_config) = settings(&spec, 0)?.build()?;
         let cpu_us = all_cpu_us(&spec);
@@ -115,6 +118,7 @@ impl ConsumeJob {
             offsets,
             all_offsets: OnceLock::new(),
             effective_config,
+            cluster,
             cpu_us,
             start_us,
         };
@@ -181,7 +185,7 @@ impl ConsumeJob {
         let member = FarMember::new(Arc::clone(shared), seat);
         let hearer = Arc::clone(&member) as Arc<dyn Hearer>;
         let begun = match spec.travels() {
-            true => sent_away(shared, afar.as_ref(), seat, positions, hearer),
+            true => sent_away(shared, afar.as_ref(), seat, (positions, self.cluster.clone()), hearer),
             false => {
                 // A client of its own knows of no others of the run.
                 let own = ConsumeSpec { run: RunIdentity::new(spec.run.nonce()), afar: None, ..spec.clone() };
@@ -305,7 +309,7 @@ fn sent_away(
     shared: &Shared,
     afar: &dyn Afar,
     Seat { number, life }: Seat,
-    positions: &BTreeMap<i32, i64>,
+    (positions, cluster): (&BTreeMap<i32, i64>, Option<String>),
     hearer: Arc<dyn Hearer>,
 ) -> Result<FarUnit, LoadError> {
     let spec = &shared.spec;
@@ -318,6 +322,7 @@ fn sent_away(
         partitions: shared.partitions(),
         positions: positions.clone(),
         tamper: tamper.map(|((partition, offset), times)| (*partition, *offset, *times)).collect(),
+        cluster,
     };
     let body = serde_json::to_string(&task)
         .map_err(|error| LoadError::Spec(format!("this reader cannot be told to another process: {error}")))?;
@@ -381,6 +386,7 @@ impl ConsumeJob {
             offsets,
             all_offsets: OnceLock::new(),
             effective_config: BTreeMap::new(),
+            cluster: None,
             cpu_us: 0,
             start_us: 0,
         }

@@ -107,13 +107,22 @@ impl CrewList {
 pub(super) struct FarCrew {
     list: Arc<CrewList>,
     transactional: bool,
+    /// The id of the cluster that they have to reach, where it is known.
+    cluster: Option<String>,
     producers: Vec<Arc<FarProducer>>,
 }
 
 impl FarCrew {
     /// Nobody yet; `transactional`: all of them send in transactions.
     pub(super) fn new(afar: Arc<dyn Afar>, transactional: bool) -> Self {
-        Self { list: Arc::new(CrewList { afar, units: Mutex::default() }), transactional, producers: Vec::new() }
+        let list = Arc::new(CrewList { afar, units: Mutex::default() });
+        Self { list, transactional, cluster: None, producers: Vec::new() }
+    }
+
+    /// All of them have to reach the cluster of this id.
+    pub(super) fn on(mut self, cluster: Option<String>) -> Self {
+        self.cluster = cluster;
+        self
     }
 
     pub(super) fn afar(&self) -> &Arc<dyn Afar> {
@@ -328,7 +337,8 @@ pub(super) fn sent_away(
     (tally, live): (SharedTally, &Arc<LiveProduce>),
 ) -> Result<BTreeMap<String, String>, LoadError> {
     let producer = ticket.producer;
-    let task = ProducerTask { spec: spec.clone(), nonce: spec.run.nonce(), share, producer, brokers, partitions };
+    let (nonce, cluster) = (spec.run.nonce(), crew.cluster.clone());
+    let task = ProducerTask { spec: spec.clone(), nonce, share, producer, brokers, partitions, cluster };
     let body = serde_json::to_string(&task)
         .map_err(|error| LoadError::Spec(format!("this load cannot be told to another process: {error}")))?;
     let hearer = crew.hearer(&spec.schedule, (ticket, books), (tally, live));

@@ -27,6 +27,8 @@ pub(super) struct ProducerTask {
     /// Brokers that lead partitions of the topic.
     pub(super) brokers: usize,
     pub(super) partitions: i32,
+    /// The id of the run's cluster, where it is known.
+    pub(super) cluster: Option<String>,
 }
 
 /// A producer that runs for a run in another process.
@@ -41,7 +43,7 @@ impl FarProduce {
     /// Prepares the producer of a task; what its client really works with. Sends nothing. Blocks.
     ///
     /// # Errors
-    /// It cannot be prepared.
+    /// It cannot be prepared, or would send to another cluster than the run's.
     pub fn prepare(
         body: &str,
         clock: RunClock,
@@ -49,6 +51,7 @@ impl FarProduce {
         journal: UnitJournal,
     ) -> Result<(Self, BTreeMap<String, String>), LoadError> {
         let task: ProducerTask = afar::task(body)?;
+        afar::leads_to(task.cluster.as_deref(), &task.spec.connection, &logs)?;
         let run = RunIdentity::new(task.nonce);
         let spec = Arc::new(ProduceSpec { run, logs, ..task.spec });
         let live = Arc::new(LiveProduce::new(spec.schedule.clone(), 1, spec.detail.clone()));

@@ -13,7 +13,7 @@ use crate::accounting::{Due, KeyPlan, KeySource, KeySpec, ProducerTicket, Schedu
 use crate::ground::lock;
 use crate::kafka::{BatchProducer, ClientState, KafkaFailure, OffsetReader};
 use crate::load::LoadError;
-use crate::load::afar::UnitJournal;
+use crate::load::afar::{UnitJournal, own_cluster};
 use crate::load::payload::RecordSet;
 use crate::record::gaps::AckGap;
 use crate::record::health::{PauseWatch, process_cpu_us};
@@ -127,7 +127,7 @@ impl ProduceJob {
         let spec = Arc::new(spec);
         let live = Arc::new(LiveProduce::new(spec.schedule.clone(), spec.producers as u64, spec.detail.clone()));
         let afar = spec.afar.clone().filter(|_| spec.payload.travels());
-        let mut crew = afar.map(|afar| FarCrew::new(afar, spec.transaction.is_some()));
+        let mut crew = afar.map(|afar| FarCrew::new(afar, spec.transaction.is_some()).on(own_cluster(&offsets)));
         let (mut workers, mut books, mut effective_config) = (Vec::new(), Vec::new(), BTreeMap::new());
         let mut tallies = Vec::new();
         for share in 0..spec.producers as u64 {

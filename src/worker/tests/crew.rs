@@ -1,110 +1,21 @@
 //! Workers at the other end of streams in memory, on a mock cluster.
 
-use crate::accounting::{Class, KeySpec, Ledger, RunIdentity, Schedule};
+use super::Nobody;
+use super::bench::{Bench, LIMIT, ensemble};
+use crate::accounting::{Class, Ledger, RunIdentity};
 use crate::kafka::{LogSink, OffsetReader};
-use crate::load::afar::Afar;
-use crate::load::consume::{CommitMode, ReadFrom, ReadLimit, Tap, Tapped};
-use crate::load::payload::Sizes;
-use crate::load::produce::Acks;
-use crate::load::{ConsumeJob, ConsumeSpec, PayloadSpec, ProduceJob, ProduceSpec};
-use crate::record::{Detail, RunClock};
+use crate::load::afar::{UnitKind, UnitTask};
+use crate::load::consume::{Tap, Tapped};
+use crate::load::produce::rehearsal::RehearsedLoad;
 use crate::worker::frame::{FrameKind, FrameReader, FrameWriter};
 use crate::worker::message::{Down, Hello, Up, heard, say};
-use crate::worker::{Ensemble, MemoryLink, WorkerError, WorkerLink, serve};
-use rdkafka::mocking::MockCluster;
-use std::collections::BTreeMap;
+use crate::worker::{MemoryLink, serve};
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-
-const LIMIT: Duration = Duration::from_secs(60);
-
-fn ensemble(links: &[MemoryLink]) -> Result<Ensemble, WorkerError> {
-    let links = links.iter().map(|link| Box::new(link.clone()) as Box<dyn WorkerLink>).collect();
-    Ensemble::open(links, RunClock::start(), None, LogSink::default())
-}
-
-struct Bench {
-    cluster: MockCluster<'static, rdkafka::producer::DefaultProducerContext>,
-    run: Arc<RunIdentity>,
-    clock: RunClock,
-}
-
-impl Bench {
-    fn new() -> Self {
-        let cluster = MockCluster::new(1).expect("a mock cluster");
-        cluster.create_topic("t", 4, 1).expect("a topic");
-        Self { cluster, run: RunIdentity::new(7), clock: RunClock::start() }
-    }
-
-    fn connection(&self) -> BTreeMap<String, String> {
-        BTreeMap::from([("bootstrap.servers".to_owned(), self.cluster.bootstrap_servers())])
-    }
-
-    fn load(&self, count: u64, producers: usize, afar: Option<Arc<dyn Afar>>) -> ProduceJob {
-        let spec = ProduceSpec {
-            name: "load".to_owned(),
-            topic: "t".to_owned(),
-            schedule: Schedule::constant(2000.0, count),
-            producers,
-            payload: PayloadSpec::Random { size: Sizes::Fixed(100), compressibility: 0.5 },
-            key: KeySpec::Uniform(50),
-            headers: vec![("h".to_owned(), "v".to_owned())],
-            identity: None,
-            acks: Acks::All,
-            idempotent: false,
-            transaction: None,
-            connection: self.connection(),
-            config: BTreeMap::new(),
-            run: Arc::clone(&self.run),
-            seed: 1,
-            logs: LogSink::default(),
-            detail: Detail::default(),
-            afar,
-        };
-        ProduceJob::prepare(spec).expect("a load")
-    }
-
-    fn reader(&self, group: Option<&str>, members: usize, afar: Option<Arc<dyn Afar>>) -> ConsumeJob {
-        self.looking(group, members, afar, None)
-    }
-
-    fn looking(
-        &self,
-        group: Option<&str>,
-        members: usize,
-        afar: Option<Arc<dyn Afar>>,
-        tap: Option<Tap>,
-    ) -> ConsumeJob {
-        let spec = ConsumeSpec {
-            name: group.unwrap_or("alone").to_owned(),
-            topic: "t".to_owned(),
-            from: ReadFrom::Start,
-            group: group.map(str::to_owned),
-            members,
-            until: ReadLimit::default(),
-            commit: if group.is_some() { CommitMode::After } else { CommitMode::None },
-            read_committed: false,
-            cooperative: false,
-            connection: self.connection(),
-            // The mock cluster rebalances when a session is over.
-            config: BTreeMap::from([("session.timeout.ms".to_owned(), "6000".to_owned())]),
-            run: Arc::clone(&self.run),
-            tap,
-            counts_own: true,
-            senders_over: None,
-            tamper: None,
-            sample_limit: 100,
-            logs: LogSink::default(),
-            detail: Detail::default(),
-            afar,
-        };
-        ConsumeJob::prepare(spec, self.clock).expect("a reader")
-    }
-}
 
 /// Producers and members in so many workers: everything is accounted for, and the figures are whole.
 fn everything_arrives(workers: usize) {
@@ -260,6 +171,50 @@ fn a_worker_that_hears_nothing_of_its_run_sends_no_more() {
     assert_eq!(ends(), before);
 }
 
+/// A worker that takes nothing in from when its run begins, and keeps its stream open until it is over.
+fn deaf(over: &Arc<AtomicBool>) -> MemoryLink {
+    let over = Arc::clone(over);
+    MemoryLink::to(move |stream| {
+        let again = |stream: &UnixStream| stream.try_clone().expect("a second handle");
+        let (mut writer, mut reader) = (FrameWriter::new(again(&stream)), FrameReader::new(again(&stream)));
+        let _ = say(&mut writer, &Up::Hello(Hello::own()));
+        while let Ok(Some(frame)) = reader.read() {
+            match heard::<Down>(&frame) {
+                Ok(Down::Ping(ping)) => drop(say(&mut writer, &Up::Pong { ping, now_ns: 1 })),
+                Ok(Down::Begin { .. }) => break,
+                _ => {}
+            }
+        }
+        while !over.load(Ordering::Acquire) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    })
+}
+
+/// Who looks after all of them waits for none: the others would take the run for dead.
+#[test]
+fn a_worker_that_takes_nothing_in_takes_no_other_with_it() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let over = Arc::new(AtomicBool::new(false));
+    let ensemble = ensemble(&[deaf(&over), MemoryLink::real(runtime.handle())]).expect("workers");
+    let (afar, nobody) = (ensemble.afar(), Arc::new(Nobody));
+    let hearer = RehearsedLoad::new(&RunIdentity::new(7), 1, false, nobody).producer(0);
+    // More than a stream holds that nobody reads.
+    let body = "x".repeat(8 << 20);
+    let task = UnitTask { kind: UnitKind::Producer, step: "load".to_owned(), number: 0, body };
+    let refused = std::thread::spawn(move || afar.prepare(task, hearer).err().map(|error| error.to_string()));
+    let deadline = Instant::now() + LIMIT;
+    while ensemble.records()[0].died.is_none() {
+        assert!(Instant::now() < deadline, "nobody has looked at it");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    over.store(true, Ordering::Release);
+    assert!(refused.join().expect("a thread").is_some_and(|why| why.contains("worker 1")));
+    let records = ensemble.close();
+    assert!(records[0].died.as_ref().is_some_and(|died| died.why.contains("no sign of life")), "{records:?}");
+    assert!(records[1].died.is_none(), "{records:?}");
+}
+
 #[test]
 fn members_end_and_come_back_and_hang_in_their_workers() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
@@ -278,6 +233,8 @@ fn members_end_and_come_back_and_hang_in_their_workers() {
     let (report, _) = group.join();
     let ends: Vec<_> = report.lives.iter().map(|life| (life.member, life.end.is_some(), life.halts.len())).collect();
     assert_eq!(ends, [(0, true, 1), (1, true, 0), (0, true, 0)]);
+    let units: Vec<String> = ensemble.close().into_iter().flat_map(|record| record.units).collect();
+    assert_eq!(units, ["g member 0", "g member 1"], "who comes back is told once");
 }
 
 /// A worker is gone in the middle: the load and the reader end, say who and what, and nothing is called lost or a phantom.

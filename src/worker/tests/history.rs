@@ -10,6 +10,7 @@ use crate::record::LifeEnd;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 pub(super) const PARTITIONS: i32 = 4;
 
@@ -43,7 +44,12 @@ pub(super) struct History {
 impl History {
     pub(super) fn draw(seed: u64, clean: bool) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
-        let (producers, members) = (rng.random_range(1..4), rng.random_range(1..4));
+        let crew = (rng.random_range(1..4), rng.random_range(1..4));
+        Self::of(rng, crew, 10..60, clean)
+    }
+
+    /// Of so many producers and members, in so many steps.
+    pub(super) fn of(rng: StdRng, (producers, members): (usize, usize), steps: Range<i32>, clean: bool) -> Self {
         let alone = (producers + members) as FarUnit;
         let holder = |partition: i32| (producers + partition as usize % members) as FarUnit;
         let places = [(0..PARTITIONS).map(|p| (holder(p), 0)).collect(), vec![(alone, 0); PARTITIONS as usize]];
@@ -57,7 +63,7 @@ impl History {
             let own = (0..PARTITIONS).filter(|partition| holder(*partition) == unit);
             history.rebalance(unit, AssignmentChange::Assigned(own.map(|partition| (partition, 0)).collect()));
         }
-        for _ in 0..history.rng.random_range(10..60) {
+        for _ in 0..history.rng.random_range(steps) {
             history.step();
         }
         history.finish();

@@ -1,7 +1,12 @@
 //! A history that is told by several workers gives the accounts of one process.
 
+mod bench;
+mod cost;
 mod crew;
+mod elsewhere;
 mod ends;
+mod far;
+mod fleet;
 mod history;
 
 use super::code::Delta;
