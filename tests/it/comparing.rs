@@ -4,18 +4,18 @@ use crate::goldens::{Printed, kscen, root};
 use serde_json::Value;
 use std::path::Path;
 
-fn golden() -> Value {
+pub fn golden() -> Value {
     let text = std::fs::read_to_string(root().join("tests/goldens/record.json")).expect("a record");
     serde_json::from_str(&text).expect("JSON")
 }
 
-fn store(folder: &Path, name: &str, record: &Value) {
+pub fn store(folder: &Path, name: &str, record: &Value) {
     std::fs::create_dir_all(folder.join(name)).expect("a folder");
     std::fs::write(folder.join(name).join("result.json"), record.to_string()).expect("it can be written");
 }
 
 /// What its load had acknowledged.
-fn acknowledged(mut record: Value, count: u64) -> Value {
+pub fn acknowledged(mut record: Value, count: u64) -> Value {
     let steps = record["steps"].as_array_mut().expect("steps");
     let load = steps.iter_mut().find(|step| step["produced"].is_object()).expect("a load");
     load["produced"]["acked"] = count.into();
