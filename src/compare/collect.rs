@@ -1,19 +1,20 @@
 //! The figures of many runs, by scenario, cell and metric.
 
 use super::margin::UNPACED;
+use super::naming::Naming;
 use crate::accounting::Class;
 use crate::judge::measure::observe;
 use crate::judge::phases::{Phase, spans};
 use crate::record::metric::{Better, MetricShape, of};
 use crate::record::{Observed, Outcome, Record, StepRecord, Unit};
 use crate::report::StoredResult;
-use crate::report::view::{cell, cpu_peak, memory_peak};
+use crate::report::view::{cpu_peak, memory_peak};
 use std::collections::BTreeMap;
 
 /// A scenario and a cell of its matrix.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ComparedCell {
-    /// The scenario's file, without its folder.
+    /// The scenario's file, with as much of its folder as tells it from others.
     pub scenario: String,
     /// The cell of the matrix; empty without one.
     pub cell: String,
@@ -71,11 +72,11 @@ const STATISTICS: [&str; 4] = ["mean", "p50", "p95", "p99"];
 const BEYOND: f64 = 50.0;
 
 /// Collects every figure of the runs that came to an end. A metric is named `step: metric`.
-pub fn collect(runs: &[StoredResult]) -> BTreeMap<ComparedCell, CellSamples> {
+pub fn collect(runs: &[StoredResult], naming: &Naming) -> BTreeMap<ComparedCell, CellSamples> {
     let mut all: BTreeMap<ComparedCell, CellSamples> = BTreeMap::new();
     for stored in runs {
         let record = &stored.record;
-        let cell = all.entry(cell_of(record)).or_default();
+        let cell = all.entry(naming.cell_of(record)).or_default();
         cell.runs += 1;
         for (name, unit, better, seen) in figures(record) {
             let samples = cell.metrics.entry(name).or_insert_with(|| Samples::none(unit, better));
@@ -86,12 +87,6 @@ pub fn collect(runs: &[StoredResult]) -> BTreeMap<ComparedCell, CellSamples> {
         }
     }
     all
-}
-
-/// The scenario and cell of a run.
-pub fn cell_of(record: &Record) -> ComparedCell {
-    let file = std::path::Path::new(&record.run.file).file_name().unwrap_or_default();
-    ComparedCell { scenario: file.to_string_lossy().into_owned(), cell: cell(record) }
 }
 
 /// Whether the step is a load as fast as it goes: it measures what the machine has to give at that moment.

@@ -8,6 +8,7 @@ mod gate;
 mod junit;
 mod margin;
 mod markdown;
+mod naming;
 mod row;
 pub mod statistics;
 

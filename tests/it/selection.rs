@@ -70,6 +70,15 @@ fn a_run_can_end_with_the_first_failure_and_repeat_what_failed() {
     project.run(&["run", "--last-failed"]).exits(1).says("FAIL 1 check ").says("1 run ");
 }
 
+/// In a new project there is no folder of results yet.
+#[test]
+fn junit_goes_into_a_folder_that_is_not_there() {
+    let project = project();
+    project.run(&["run", "-k", "first", "--junit", "results/new/junit.xml"]).exits(0);
+    let junit = std::fs::read_to_string(project.path("results/new/junit.xml")).expect("it is there");
+    assert!(junit.contains("tests=\"1\""), "{junit}");
+}
+
 /// What Ctrl-C kept from beginning did not pass either.
 #[test]
 fn what_was_cut_off_is_repeated_with_what_failed() {
