@@ -20,7 +20,7 @@ use crate::text::Problem;
 use crate::verbs::LANGUAGE;
 use clap::{Args as ClapArgs, ValueEnum};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Runs scenarios and judges them.
@@ -177,7 +177,8 @@ fn watched(args: &Args) -> Result<Watched, Vec<Problem>> {
         // Only what is read counts: what is wrong with it, the run tells.
         selected.files.iter().for_each(|file| _ = plans(file, &LANGUAGE, &options));
     }
-    let also = selected.shelf.paths().into_iter().chain(args.variables.vars_file.clone()).collect();
+    let of_project = Project::file(Path::new("."));
+    let also = selected.shelf.paths().into_iter().chain(args.variables.vars_file.clone()).chain(of_project).collect();
     let own = [Some(args.results.clone()), args.reports.junit.clone()].into_iter().flatten().collect();
     Ok(Watched { scenarios: selected.files, also, own })
 }

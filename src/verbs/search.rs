@@ -66,6 +66,8 @@ const PRECISION: f64 = 0.05;
 const SLACK: f64 = 0.01;
 /// And one that is gone so soon is none.
 const PROMPT: f64 = 0.25;
+/// The share of the time for which a rate is held that is measured; before it the load warms up.
+const MEASURED: f64 = 2.0 / 3.0;
 /// Rates that are tried at most, for the time limit.
 const MOST_TRIES: u32 = 40;
 
@@ -96,6 +98,11 @@ impl Step for Search {
         }
         if self.hold() < Duration::from_secs(1) {
             cx.report("/hold", Problem::new("out-of-range", "a rate is held for at least 1s"));
+        }
+        // What sends nothing always holds.
+        if self.from.0 > 0.0 && self.from.0 * self.hold().as_secs_f64() * MEASURED < 1.0 {
+            let text = "at `from` no message is due while the rate is held";
+            cx.report("/from", Problem::new("out-of-range", text).help("hold it for longer, or begin higher"));
         }
         let facts = Step::facts(&*self.produce);
         self.bounds.check("/bounds", Produce::VERB, Produce::WORK, &facts.lacks, cx);
@@ -229,4 +236,24 @@ fn outcome(hunt: &Hunt, curve: &[Tried], more: Option<&str>) -> StepOutcome {
 
 fn keep(error: StepError, hunt: &Hunt, curve: &[Tried]) -> StepError {
     error.after(outcome(hunt, curve, Some("the search was not over")))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::{PlanOptions, plans};
+    use crate::verbs::LANGUAGE;
+
+    #[test]
+    fn a_rate_at_which_nothing_is_due_is_no_beginning() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let codes = |from: &str| -> Vec<&str> {
+            let search = format!("search: {{ produce: {{ topic: t }}, from: {from}, to: 9/s, hold: 3s }}");
+            let file = folder.path().join("x.yaml");
+            std::fs::write(&file, format!("name: x\nchecks: none\nsteps:\n  - {search}\n")).expect("a file");
+            let problems = plans(&file, &LANGUAGE, &PlanOptions::default()).err().unwrap_or_default();
+            problems.iter().map(|problem| problem.code).collect()
+        };
+        assert_eq!(codes("18/m"), ["out-of-range"]);
+        assert_eq!(codes("1/s"), [""; 0]);
+    }
 }

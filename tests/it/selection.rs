@@ -138,6 +138,32 @@ fn a_watched_scenario_runs_again_when_it_is_changed() {
     assert_eq!(status.code(), Some(130), "{shown}");
 }
 
+/// The project's file lies in a folder above.
+#[test]
+fn a_watched_scenario_runs_again_when_its_project_is_changed() {
+    let project = project();
+    project.write("below/watched.yaml", "name: Watched\nchecks: none\nsteps:\n  - wait: 1ms\n");
+    let file = project.path("kscen.yaml");
+    let script = "cd below && exec \"$0\" run --watch watched.yaml";
+    let mut shell = project.shell(script).stderr(std::process::Stdio::piped()).spawn().expect("a shell");
+    let mut said = std::io::BufReader::new(shell.stderr.take().expect("a pipe"));
+    let mut until = |text: &str| {
+        let mut line = String::new();
+        while !line.contains(text) {
+            line.clear();
+            let read = std::io::BufRead::read_line(&mut said, &mut line).expect("text");
+            assert!(read > 0, "`{text}` was never said");
+        }
+    };
+    until("waiting for a change");
+    std::fs::write(file, "default: other\nenvironments:\n  other: { mock: {} }\n").expect("it can be changed");
+    until("other: ");
+    until("waiting for a change");
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(shell.id()).expect("a process id"));
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("it is there");
+    assert_eq!(shell.wait().expect("it ends").code(), Some(143));
+}
+
 /// The results lie beside the scenario, in a folder of any name.
 #[test]
 fn what_a_watched_scenario_writes_is_no_change() {
