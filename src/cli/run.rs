@@ -116,6 +116,11 @@ impl Args {
         Self { conditions: true, ..self }
     }
 
+    /// What was not run, with the environment in which it would run: what that cannot do has been left out without one.
+    fn asked(&self, left: NotRun) -> NotRun {
+        NotRun { environment: self.env.clone(), ..left }
+    }
+
     fn manner(&self) -> RunManner {
         RunManner {
             verbosity: self.verbosity(),
@@ -215,7 +220,9 @@ fn prepare(args: &Args, output: &Output) -> Result<Prepared, Vec<Problem>> {
                     continue;
                 }
                 match permit(&plan, &project) {
-                    Ok(()) if plan.soaks() && selected.is_swept(file) => not_run.push(left_out(&plan, SOAKS)),
+                    Ok(()) if plan.soaks() && selected.is_swept(file) => {
+                        not_run.push(args.asked(left_out(&plan, SOAKS)));
+                    }
                     Ok(()) => todo.push(plan),
                     Err(refused) if selected.named || args.strict => problems.extend(refused),
                     Err(refused) => {
@@ -256,7 +263,7 @@ async fn all(
     let results = suite.as_ref().map_or_else(|| args.results.clone(), |id| args.results.join(id));
     let lanes = RunLanes::new((args.manner(), *output), (results.clone(), reports), interrupt, todo).shown(exposed);
     let Outcomes { mut exit, done, not_run: left_out, page, reports, failures } = lanes.run(stages).await;
-    not_run.extend(left_out);
+    not_run.extend(left_out.into_iter().map(|left| args.asked(left)));
     let cut = not_run.iter().filter(|not_run| not_run.why == INTERRUPTED).count();
     if cut > 0 {
         output.line(&format!("{} {}: interrupted before", output.paint(33, "not run"), plural(cut, "run")));

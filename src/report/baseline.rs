@@ -278,6 +278,7 @@ mod tests {
             file: file.to_owned(),
             why: format!("{file} needs more"),
             cut_off: false,
+            environment: None,
         };
         let all = [not_run("scenarios/debezium-snapshot.yaml"), not_run("scenarios/edge/kill.yaml")];
         assert_eq!(why_not(&all, "snapshot"), None);
