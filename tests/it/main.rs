@@ -49,6 +49,7 @@ mod moving_twins;
 mod mutants;
 mod other_user;
 mod outcomes;
+mod own_brokers;
 mod ownership;
 mod pages;
 mod patience;
