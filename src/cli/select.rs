@@ -135,6 +135,12 @@ pub(super) fn scenarios_in(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
+/// The tags of the scenarios in the usual folder.
+pub(super) fn tags() -> BTreeSet<String> {
+    let shelf = Shelf::default();
+    scenarios_in(Path::new(USUAL)).iter().flat_map(|file| Label::of(file, &shelf).tags).collect()
+}
+
 /// What a scenario is selected by.
 struct Label {
     tags: Vec<String>,

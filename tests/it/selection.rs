@@ -70,6 +70,28 @@ fn a_run_can_end_with_the_first_failure_and_repeat_what_failed() {
     project.run(&["run", "--last-failed"]).exits(1).says("FAIL 1 check ").says("1 run ");
 }
 
+#[test]
+fn completions_know_what_a_project_has() {
+    let project = project();
+    project.write("scenarios/d-odd.yaml", "name: x\ntags: [\"$(touch made)\"]\nchecks: none\nsteps:\n  - wait: 1ms\n");
+    let offered = |words: &str| {
+        // As bash calls it.
+        let script = format!(
+            "source <(\"$0\" completions bash)\nCOMP_WORDS=(\"$0\" {words})\nCOMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))\n\
+             _kscen_of_project \"$0\" \"${{COMP_WORDS[-1]}}\" \"${{COMP_WORDS[-2]}}\"\necho \"${{COMPREPLY[@]}}\""
+        );
+        let output = project.shell(&script).output().expect("a shell");
+        assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    assert_eq!(offered("run --env q"), "quick");
+    assert_eq!(offered("list --exclude-tag ''"), "one quick set-up");
+    assert_eq!(offered("steps prod"), "produce");
+    assert!(offered("explain unknown-v").contains("unknown-verb"));
+    assert!(offered("run --fail").contains("--fail-fast"), "what it knows without a project");
+    assert!(!project.path("made").exists());
+}
+
 /// In a new project there is no folder of results yet.
 #[test]
 fn junit_goes_into_a_folder_that_is_not_there() {
