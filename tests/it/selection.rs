@@ -92,6 +92,19 @@ fn completions_know_what_a_project_has() {
     assert!(!project.path("made").exists());
 }
 
+/// A suite without the scenario that nobody could read is not the suite that was asked for.
+#[test]
+fn a_scenario_that_cannot_be_read_is_not_left_out_by_a_filter() {
+    let project = project();
+    for text in ["name: [\n", "name: Says it in a word\ntags: set-up\nchecks: none\nsteps:\n  - wait: 1ms\n"] {
+        project.write("scenarios/d-broken.yaml", text);
+        project.run(&["run", "--tag", "set-up"]).exits(2).says("d-broken.yaml");
+        project.run(&["list", "--tag", "set-up"]).says("scenarios/c-third.yaml");
+    }
+    assert_eq!(project.records().len(), 0);
+    project.run(&["run", "scenarois", "scenarios/c-third.yaml", "--tag", "set-up"]).exits(2).says("scenarois");
+}
+
 /// In a new project there is no folder of results yet.
 #[test]
 fn junit_goes_into_a_folder_that_is_not_there() {
