@@ -22,7 +22,8 @@ use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, LazyLock};
 
 /// What the command line and the environment bring to a plan.
 #[derive(Clone, Debug, Default)]
@@ -337,10 +338,12 @@ fn bind(root: &Origin, cell: &Cell, budget: &Budget, options: &PlanOptions, prob
     bindings
 }
 
-/// A run's id: sortable by time, short enough for a topic name, unlike any other.
+/// A run's id: sortable by time, short enough for a topic name, unlike any other. A command counts its runs on, from where chance has it
+/// begin: of some hundred runs that are planned within one second, two would get the same number by chance.
 fn new_run_id() -> String {
+    static NEXT: LazyLock<AtomicU16> = LazyLock::new(|| AtomicU16::new(rand::random()));
     let now = jiff::Zoned::now().strftime("%Y%m%d-%H%M%S").to_string();
-    format!("{now}-{:04x}", rand::random::<u16>())
+    format!("{now}-{:04x}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 fn union_needs(

@@ -4,6 +4,7 @@ use super::{Children, Plan, PlanOptions, PlannedStep, plans, schedule};
 use crate::text::Problem;
 use crate::verbs::LANGUAGE;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// A scenario with fragments beside it, in a folder of its own.
@@ -128,7 +129,12 @@ fn a_matrix_gives_a_plan_for_each_cell() {
         cells,
         ["x [acks=1,size=1KiB]", "x [acks=1,size=1MB]", "x [acks=all,size=1KiB]", "x [acks=all,size=1MB]"]
     );
-    assert_ne!(plans[0].bindings.run_id, plans[1].bindings.run_id);
+    // Each has a folder and topics of its own, also of as many as a command plans within a second.
+    let many = (0..16).map(|n| n.to_string()).collect::<Vec<_>>().join(", ");
+    let many = format!("name: x\nchecks: none\nmatrix: {{ a: [{many}], b: [{many}] }}\nsteps:\n  - wait: 1ms\n");
+    let draft = Draft::new(&many);
+    let ids: BTreeSet<String> = (0..2).flat_map(|_| draft.plans()).map(|plan| plan.bindings.run_id).collect();
+    assert_eq!(ids.len(), 512);
     // What is wrong in every cell is told once.
     let wrong = Draft::new("name: x\nmatrix: { n: [1, 2, 3] }\nsteps:\n  - join: nobody\n");
     assert_eq!(wrong.problems(), [("unknown-step", 4)]);
