@@ -133,7 +133,7 @@ fn a_matrix_gives_a_plan_for_each_cell() {
     let many = (0..16).map(|n| n.to_string()).collect::<Vec<_>>().join(", ");
     let many = format!("name: x\nchecks: none\nmatrix: {{ a: [{many}], b: [{many}] }}\nsteps:\n  - wait: 1ms\n");
     let draft = Draft::new(&many);
-    let ids: BTreeSet<String> = (0..2).flat_map(|_| draft.plans()).map(|plan| plan.bindings.run_id).collect();
+    let ids: BTreeSet<String> = (0..2).flat_map(|_| draft.plans()).map(|plan| plan.bindings.run_id.clone()).collect();
     assert_eq!(ids.len(), 512);
     // What is wrong in every cell is told once.
     let wrong = Draft::new("name: x\nmatrix: { n: [1, 2, 3] }\nsteps:\n  - join: nobody\n");
