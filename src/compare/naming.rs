@@ -60,17 +60,23 @@ fn needed(places: &BTreeMap<Place, BTreeSet<&str>>) -> usize {
     let mut needed = 1;
     for (at, (one, names)) in all.iter().enumerate() {
         for (other, others) in &all[at + 1..] {
-            let common = shared(&one.1, &other.1);
-            // One that ends like the whole other one may be that, from another folder.
-            let apart = common < one.1.len().min(other.1.len());
             // From the root on, two folders may be two copies of one project.
             let is_copy = (one.0 || other.0) && !names.is_disjoint(others);
-            if apart && !is_copy {
-                needed = needed.max(common + 1);
+            if apart(&one.1, &other.1) && !is_copy {
+                needed = needed.max(shared(&one.1, &other.1) + 1);
             }
         }
     }
     needed
+}
+
+/// Whether two files, each as a run names it, are two: one that ends like the whole other one may be that, from another folder.
+pub fn are_apart(one: &str, other: &str) -> bool {
+    apart(&place(one).1, &place(other).1)
+}
+
+fn apart(one: &[String], other: &[String]) -> bool {
+    shared(one, other) < one.len().min(other.len())
 }
 
 /// How many of their last parts are the same.

@@ -330,6 +330,8 @@ fn a_baseline_is_read_before_anything_runs() {
              {{ topic: t, count: 5 }}\n"
         ))
         .file("stored/one.json", &stored.replace("scenarios/broker-restart.yaml", "elsewhere/scenario.yaml"))
+        .file("both/one.json", &stored.replace("scenarios/broker-restart.yaml", "elsewhere/scenario.yaml"))
+        .file("both/two.json", &stored.replace("scenarios/broker-restart.yaml", "scenario.yaml"))
         .file("other/one.json", stored)
         .file("other/two.json", "{")
     };
@@ -339,6 +341,8 @@ fn a_baseline_is_read_before_anything_runs() {
     let gate = good.plan().gate.expect("a gate");
     assert_eq!((gate.runs, gate.metrics.len()), (1, 2));
     assert_eq!(gate.metrics[0].before, [1000.0]);
+    let both = scenario("  baseline: both\n  metrics: { load.acked: default }").plan().gate.expect("a gate");
+    assert_eq!(both.runs, 1, "of two scenarios of one file name it is this one");
     assert_eq!((gate.metrics[1].margin.share, gate.metrics[1].margin.absolute), (0.0, 0.005));
 
     for (compare, expected) in [
