@@ -121,7 +121,7 @@ fn pair(cell: &ComparedCell, before: CellSamples, mut after: CellSamples, compar
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Record;
+    use crate::record::{Quantity, Record, Unit};
     use std::path::PathBuf;
 
     #[test]
@@ -162,5 +162,28 @@ mod tests {
         let fewer = compare(&former, &run(|record| record.steps.retain(|step| step.produced.is_none())));
         let gone = fewer.rows.iter().find(|row| row.metric == "load: acked").expect("a row");
         assert_eq!((gone.decision, gone.latter().as_str()), (Decision::Undecided, "–"), "{gone:?}");
+    }
+
+    #[test]
+    fn what_a_search_found_is_compared() {
+        let record: Record =
+            serde_json::from_str(include_str!("../../tests/goldens/record.json")).expect("a stored record");
+        let found = |rate: f64| {
+            let mut record = record.clone();
+            let mut step = record.steps.iter().find(|step| step.metrics.is_empty()).expect("a plain step").clone();
+            (step.produced, step.consumed, step.written) = (None, None, None);
+            step.id = "knee".to_owned();
+            step.metrics.insert("sustainable_rate".to_owned(), Quantity::new(rate, Unit::Rate));
+            record.steps.push(step);
+            [StoredResult { folder: PathBuf::new(), record }]
+        };
+        let decided = |rate: f64| {
+            let compared = compare(&found(10_000.0), &found(rate));
+            let row = compared.rows.iter().find(|row| row.metric == "knee: sustainable_rate").expect("a row");
+            (row.decision, row.regression)
+        };
+        assert_eq!(decided(9_500.0), (Decision::Same, false), "a search comes within its precision");
+        assert_eq!(decided(5_000.0), (Decision::Different, true));
+        assert_eq!(decided(20_000.0), (Decision::Different, false));
     }
 }
