@@ -15,6 +15,7 @@ mod exit;
 mod explain;
 mod exposed;
 mod fetch;
+mod former;
 #[cfg(test)]
 mod hour_tests;
 mod identity;

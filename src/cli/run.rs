@@ -2,6 +2,7 @@
 
 use super::ending::Ending;
 use super::exposed::{expose, metrics_address};
+use super::former::Former;
 use super::lanes::{INTERRUPTED, Outcomes, RunLanes, RunManner, WorkersAsked, left_out};
 use super::past::Past;
 use super::reports::{ReportOptions, Reports};
@@ -62,6 +63,10 @@ pub struct Args {
     /// Only what did not pass when it ran last, or could not begin, by the results in the folder of --results.
     #[arg(long)]
     last_failed: bool,
+    /// Each `search` begins at the best rate that held in that stored run of the same scenario: the folder of a run, or a result.json. It
+    /// measures everything that counts itself.
+    #[arg(long, value_name = "RESULT")]
+    resume: Option<PathBuf>,
     /// Says only what failed, and the verdict.
     #[arg(short, long)]
     quiet: bool,
@@ -205,6 +210,7 @@ fn prepare(args: &Args, output: &Output) -> Result<Prepared, Vec<Problem>> {
         let path = lost.display();
         output.line(&format!("{path} cannot be read: what has not run since is run, as it may be of that"));
     }
+    let former = args.resume.as_deref().map(Former::of);
     let wanted = |file: &&PathBuf| last.as_ref().is_none_or(|last| last.failed_in(file));
     for file in selected.files.iter().filter(wanted) {
         for _ in 0..args.repeat {
@@ -215,7 +221,8 @@ fn prepare(args: &Args, output: &Output) -> Result<Prepared, Vec<Problem>> {
                     break;
                 }
             };
-            for plan in plans {
+            for mut plan in plans {
+                plan.former = former.as_ref().and_then(|former| former.before(&plan));
                 if last.as_ref().is_some_and(|last| !last.failed(&plan)) {
                     continue;
                 }
@@ -233,6 +240,9 @@ fn prepare(args: &Args, output: &Output) -> Result<Prepared, Vec<Problem>> {
             }
         }
     }
+    let is_of_none = problems.is_empty() && !todo.is_empty() && todo.iter().all(|plan| plan.former.is_none());
+    let nothing = former.filter(|_| is_of_none);
+    problems.extend(nothing.map(|former| former.nothing()));
     if problems.is_empty() { Ok((project, todo, not_run)) } else { Err(problems) }
 }
 

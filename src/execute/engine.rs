@@ -178,6 +178,7 @@ fn facts(plan: &Plan) -> ScenarioFacts {
         scope: plan.scope.clone(),
         guarantee: plan.guarantee(),
         guarantee_at: plan.guarantee().map(|_| plan.origin.key_location("/guarantee")),
+        former: plan.former.clone(),
     }
 }
 

@@ -12,7 +12,7 @@ use super::timeout;
 use crate::compare::Gate;
 use crate::environment::Needs;
 use crate::ground::input::Fence;
-use crate::record::Section;
+use crate::record::{Record, Section};
 use crate::scenario::interpolate::Budget;
 use crate::scenario::{Envelope, Guarantee, NeedsClause};
 use crate::text::{Located, Origin, Problem, Redactor, Shelf, SourceText, did_you_mean, redacted, withheld};
@@ -72,6 +72,8 @@ pub struct Plan {
     pub origin: Origin,
     /// Hides the scenario's secrets and the environment's credentials.
     pub redactor: Arc<Redactor>,
+    /// A stored run of it that goes on in this one, where one was named.
+    pub former: Option<Arc<Record>>,
 }
 
 impl Plan {
@@ -275,6 +277,7 @@ fn plan_cell(
         gate,
         origin: root.clone(),
         redactor: Arc::default(),
+        former: None,
     })
 }
 

@@ -20,8 +20,8 @@ use std::time::Duration;
 /// Finds the highest rate at which a load holds all bounds: nothing fails, the backlog does not grow, and `bounds` are met. Each rate is a load
 /// of its own, of which the first third only warms up; rates double until one does not hold, are halved in between, and the best one has
 /// to hold twice. A rate that cannot be judged, as where the machine was busy with something else, is tried twice more; what is found below
-/// it is then *at least* that. The topic is best one of its own. A search that was interrupted keeps what it tried for its report, and is
-/// not resumed: the next one begins anew.
+/// it is then *at least* that. The topic is best one of its own. A search that was interrupted keeps what it tried: `kscen run --resume RESULT`
+/// begins at the best rate of it that held, and measures everything that counts itself.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Search {
@@ -113,8 +113,7 @@ impl Step for Search {
     }
 
     async fn run(&self, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
-        let precision = self.precision.map_or(PRECISION, |share| share.0);
-        let mut hunt = Hunt::new(self.from.0, self.to.0, precision);
+        let mut hunt = self.hunt(cx);
         let (mut curve, mut hidden): (Vec<Tried>, String) = (Vec::new(), String::new());
         cx.prepared();
         while let Some(rate) = hunt.next() {
@@ -165,6 +164,19 @@ impl Step for Search {
 impl Search {
     fn hold(&self) -> Duration {
         self.hold.map_or(HOLD, |hold| hold.0)
+    }
+
+    /// The search from its beginning, or from where that of a former run got to.
+    fn hunt(&self, cx: &StepContext) -> Hunt {
+        let precision = self.precision.map_or(PRECISION, |share| share.0);
+        let former = cx.run.scenario.former.as_ref();
+        let tried = former.and_then(|record| Some(record.step(&cx.id)?.tried_rates())).unwrap_or_default();
+        let hunt = Hunt::resumed(self.from.0, self.to.0, precision, &tried);
+        if let (Some(former), Some(rate)) = (former.filter(|_| !tried.is_empty()), hunt.next()) {
+            let (rate, run) = (per_second(rate), &former.run.id);
+            cx.run.recorder.note(format!("{}: begins at {rate}, as the search of run {run} got there", cx.id));
+        }
+        hunt
     }
 
     /// What a rate came to.

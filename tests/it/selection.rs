@@ -92,6 +92,16 @@ fn completions_know_what_a_project_has() {
     assert!(!project.path("made").exists());
 }
 
+#[test]
+fn what_has_no_search_is_not_resumed() {
+    let project = project();
+    project.run(&["run", "-k", "first"]).exits(0);
+    for place in ["results", "nowhere"] {
+        project.run(&["run", "-k", "first", "--resume", place]).exits(2).says("in which a search has tried a rate");
+    }
+    assert_eq!(project.records().len(), 1);
+}
+
 /// A suite without the scenario that nobody could read is not the suite that was asked for.
 #[test]
 fn a_scenario_that_cannot_be_read_is_not_left_out_by_a_filter() {
