@@ -27,7 +27,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Writes reports/performance-baseline.md, reports/delivery-guarantees.md and reports/backup.md, with charts, from the
-    /// newest run of each scenario; --out names another folder.
+    /// newest run of each scenario, of several repeats in a suite one that did not pass; --out names another folder.
     #[arg(long, conflicts_with = "format")]
     baseline: bool,
     /// Folder of scenarios that the baseline reports name also where they did not run; may be given several times.
