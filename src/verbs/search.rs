@@ -258,7 +258,7 @@ mod tests {
     #[test]
     fn a_rate_at_which_nothing_is_due_is_no_beginning() {
         let folder = tempfile::tempdir().expect("a folder");
-        let codes = |from: &str| -> Vec<&str> {
+        let codes = |from: &str| -> Vec<&'static str> {
             let search = format!("search: {{ produce: {{ topic: t }}, from: {from}, to: 9/s, hold: 3s }}");
             let file = folder.path().join("x.yaml");
             std::fs::write(&file, format!("name: x\nchecks: none\nsteps:\n  - {search}\n")).expect("a file");
