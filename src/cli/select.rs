@@ -12,7 +12,7 @@ const USUAL: &str = "scenarios";
 /// Selects scenario files.
 #[derive(Args, Clone, Debug)]
 pub struct Selection {
-    /// Scenario files or folders of them; the folder `scenarios` by default.
+    /// Scenario files, or folders in which they lie directly; the folder `scenarios` by default.
     pub paths: Vec<PathBuf>,
     /// Only scenarios with one of these tags.
     #[arg(long = "tag", value_name = "TAG")]
@@ -133,7 +133,10 @@ pub(super) fn scenarios_in(folder: &Path) -> Vec<PathBuf> {
         .map(|entry| entry.path())
         .map(|path| path.strip_prefix(".").map(Path::to_owned).unwrap_or(path))
         .filter(|path| {
-            path.is_file() && path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
+            // A link that leads nowhere may have been a scenario; one of a hidden name is an editor's.
+            let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+            let is_one = path.is_file() || !path.is_dir() && !hidden;
+            is_one && path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
         })
         .filter(|path| path.file_name().is_none_or(|name| name != "kscen.yaml"))
         .collect()
@@ -209,12 +212,15 @@ mod tests {
         ] {
             std::fs::write(root.path().join(format!("all/{name}.yaml")), text).expect("a file");
         }
+        for link in ["all/gone.yaml", "all/.#fine.yaml"] {
+            std::os::unix::fs::symlink("nowhere", root.path().join(link)).expect("a link");
+        }
         let text = |text: &str| vec![text.to_owned()];
-        assert_eq!(of(root.path(), &["all"], |all| all.tags = text("quick")).0, ["broken", "fine", "worded"]);
-        assert_eq!(of(root.path(), &["all"], |all| all.exclude = text("slow")).0, ["broken", "fine", "plain", "worded"]);
-        assert_eq!(of(root.path(), &["all"], |all| all.names = text("other")).0, ["broken", "other"]);
+        assert_eq!(of(root.path(), &["all"], |all| all.tags = text("quick")).0, ["broken", "fine", "gone", "worded"]);
+        assert_eq!(of(root.path(), &["all"], |all| all.exclude = text("slow")).0, ["broken", "fine", "gone", "plain", "worded"]);
+        assert_eq!(of(root.path(), &["all"], |all| all.names = text("other")).0, ["broken", "gone", "other"]);
         // A folder that is misspelt is no folder without scenarios.
-        assert_eq!(of(root.path(), &["al", "all"], |all| all.tags = text("slow")).0, ["al", "broken", "other", "worded"]);
+        assert_eq!(of(root.path(), &["al", "all"], |all| all.tags = text("slow")).0, ["al", "broken", "gone", "other", "worded"]);
     }
 
     #[test]

@@ -66,6 +66,8 @@ enum Seen {
     TooFew,
 }
 
+/// The metric that says whether a run passed: 1 or 0.
+pub const PASSED: &str = "passed";
 /// Statistics of distributions that are compared; the largest value is too noisy for that.
 const STATISTICS: [&str; 4] = ["mean", "p50", "p95", "p99"];
 /// A percentile with fewer samples beyond it says more about them than about the system, and is not compared.
@@ -99,7 +101,7 @@ type Figure = (String, Unit, Better, Seen);
 fn figures(record: &Record) -> Vec<Figure> {
     let passed = record.verdict.as_ref().is_some_and(|verdict| verdict.outcome == Outcome::Pass);
     let own = Seen::Exactly(f64::from(u8::from(passed)));
-    let mut figures = vec![("passed".to_owned(), Unit::Count, Better::Higher, own)];
+    let mut figures = vec![(PASSED.to_owned(), Unit::Count, Better::Higher, own)];
     figures.extend(of_steps(record));
     for delivery in record.deliveries.iter().filter(|delivery| delivery.drained) {
         for class in Class::ALL.into_iter().filter(|class| *class != Class::Foreign) {
