@@ -49,7 +49,7 @@ impl Selection {
     /// Finds the files.
     ///
     /// # Errors
-    /// A tag that no scenario has, but a similar one; no path where there is no folder `scenarios`.
+    /// A tag that no scenario has, but a similar one; no path where there is no folder `scenarios`; a folder that cannot be read.
     pub fn files(&self) -> Result<Selected, Vec<Problem>> {
         let (mut files, mut swept, mut alone) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
         let filters = [&self.tags, &self.exclude, &self.names];
