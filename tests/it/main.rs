@@ -61,6 +61,7 @@ mod reassign;
 mod remote;
 mod restore;
 mod schemas;
+mod searching;
 mod second_hop;
 mod secrets;
 mod selection;
