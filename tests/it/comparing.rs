@@ -133,3 +133,19 @@ fn more_of_what_a_scenario_allows_is_not_worse() {
     let worse = compare(folder, &[]);
     assert!(worse.code == Some(1) && worse.stdout.contains("WORSE"), "{}", worse.stdout);
 }
+
+/// Baseline reports know a scenario by its file's name.
+#[test]
+fn a_scenario_in_whose_place_another_one_stands_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, file) in [("1", "payments/restart.yaml"), ("2", "orders/restart.yaml"), ("3", "orders/restart.yaml")] {
+        let mut record = golden();
+        record["run"]["file"] = file.into();
+        record["run"]["started"] = format!("2026-12-01T00:00:0{name}Z").into();
+        store(folder.path(), &format!("runs/{name}"), &record);
+    }
+    let printed = kscen(folder.path(), &["report", "--baseline", "runs", "--out", "out"]);
+    assert_eq!(printed.code, Some(0), "{}", printed.stderr);
+    let left_out: Vec<&str> = printed.stderr.lines().filter(|line| line.starts_with("left out")).collect();
+    assert!(left_out.len() == 1 && left_out[0].contains("payments/restart.yaml"), "{}", printed.stderr);
+}
