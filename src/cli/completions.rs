@@ -46,7 +46,8 @@ fn zsh(text: &str) -> String {
     let mut lines = String::new();
     for line in text.lines() {
         let head = line.split('[').next().unwrap_or_default();
-        let of_option = OPTIONS.iter().find(|(option, _)| head.ends_with(&format!("--{option}="))).map(|(_, names)| names);
+        let of_option =
+            OPTIONS.iter().find(|(option, _)| head.ends_with(&format!("--{option}="))).map(|(_, names)| names);
         let of_argument = || ARGUMENTS.iter().find(|(_, name, _)| line.starts_with(&format!("'::{name} -- ")));
         match (of_option.or_else(|| of_argument().map(|(_, _, names)| names)), line.strip_suffix(UNKNOWN)) {
             (Some(names), Some(known)) => lines.push_str(&format!("{known}:_kscen_names {names}' \\\n")),

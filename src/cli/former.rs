@@ -33,7 +33,8 @@ impl Former {
     /// That none of the scenarios has anything to go on with.
     pub fn nothing(&self) -> Problem {
         let text = format!("{} holds no run of this in which a search has tried a rate", self.path.display());
-        Problem::new("does-not-apply", text).help("name the folder or the result.json of such a run, or leave out --resume")
+        Problem::new("does-not-apply", text)
+            .help("name the folder or the result.json of such a run, or leave out --resume")
     }
 }
 

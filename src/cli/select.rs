@@ -90,7 +90,8 @@ impl Selection {
     fn filtered(&self, files: Vec<PathBuf>, shelf: &Shelf) -> Result<Vec<PathBuf>, Vec<Problem>> {
         let labelled: Vec<(PathBuf, Label)> =
             files.into_iter().map(|file| (file.clone(), Label::of(&file, shelf))).collect();
-        let known: BTreeSet<&str> = labelled.iter().flat_map(|(_, label)| label.tags.iter().flatten()).map(String::as_str).collect();
+        let known: BTreeSet<&str> =
+            labelled.iter().flat_map(|(_, label)| label.tags.iter().flatten()).map(String::as_str).collect();
         for tag in self.tags.iter().chain(&self.exclude) {
             if !known.contains(tag.as_str())
                 && let Some(similar) = did_you_mean(tag, known.iter().copied())
@@ -217,10 +218,16 @@ mod tests {
         }
         let text = |text: &str| vec![text.to_owned()];
         assert_eq!(of(root.path(), &["all"], |all| all.tags = text("quick")).0, ["broken", "fine", "gone", "worded"]);
-        assert_eq!(of(root.path(), &["all"], |all| all.exclude = text("slow")).0, ["broken", "fine", "gone", "plain", "worded"]);
+        assert_eq!(
+            of(root.path(), &["all"], |all| all.exclude = text("slow")).0,
+            ["broken", "fine", "gone", "plain", "worded"]
+        );
         assert_eq!(of(root.path(), &["all"], |all| all.names = text("other")).0, ["broken", "gone", "other"]);
         // A folder that is misspelt is no folder without scenarios.
-        assert_eq!(of(root.path(), &["al", "all"], |all| all.tags = text("slow")).0, ["al", "broken", "gone", "other", "worded"]);
+        assert_eq!(
+            of(root.path(), &["al", "all"], |all| all.tags = text("slow")).0,
+            ["al", "broken", "gone", "other", "worded"]
+        );
     }
 
     #[test]

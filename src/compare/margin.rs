@@ -99,7 +99,8 @@ mod tests {
     #[test]
     fn what_is_measured_has_a_margin_and_the_page_names_it() {
         let page = include_str!("../../results/README.md");
-        let table = page.split_once("| metric | margin |").and_then(|(_, rest)| rest.split_once("\n\n")).expect("a table").0;
+        let table =
+            page.split_once("| metric | margin |").and_then(|(_, rest)| rest.split_once("\n\n")).expect("a table").0;
         let named: Vec<&str> = table.split('`').skip(1).step_by(2).collect();
         let none = Margin { share: 0.0, absolute: 0.0 };
         for metric in METRICS.iter().filter(|metric| metric.better != Better::Neutral) {

@@ -121,7 +121,8 @@ mod tests {
 
     #[test]
     fn one_scenario_is_one_from_wherever_it_was_run() {
-        let one = [("scenarios/x.yaml", "a"), ("x.yaml", "a"), ("./scenarios/x.yaml", "b"), ("../scenarios/x.yaml", "a")];
+        let one =
+            [("scenarios/x.yaml", "a"), ("x.yaml", "a"), ("./scenarios/x.yaml", "b"), ("../scenarios/x.yaml", "a")];
         assert_eq!(named(&one), ["x.yaml"; 4]);
         let copies = [("/night/1/scenarios/x.yaml", "a"), ("/night/2/scenarios/x.yaml", "a")];
         assert_eq!(named(&copies), ["x.yaml"; 2]);

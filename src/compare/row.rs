@@ -145,8 +145,7 @@ pub(super) fn compared(
     // What never came to its end on either side can be decided by nothing.
     let decision = if never_ended { Decision::Undecided } else { decision };
     let fallen = fallen(metric, &old, &new);
-    let (decision, evidence) =
-        fallen.as_ref().map_or((decision, evidence), |told| (Decision::Different, told.clone()));
+    let (decision, evidence) = fallen.as_ref().map_or((decision, evidence), |told| (Decision::Different, told.clone()));
     let (first, second) = (median(&old.known()), median(&new.known()));
     let worse = fallen.is_some()
         || first.zip(second).is_some_and(|(first, second)| match before.better {

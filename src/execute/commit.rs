@@ -70,7 +70,11 @@ mod tests {
         let file = at.join("scenarios/a.yaml");
         put(at, ".git/HEAD", "ref: refs/heads/main\n");
         assert_eq!(of(&file), None, "nothing is committed yet");
-        put(at, ".git/packed-refs", &format!("# pack-refs\n{SECOND} refs/heads/other/refs/heads/main\n{FIRST} refs/heads/main\n"));
+        put(
+            at,
+            ".git/packed-refs",
+            &format!("# pack-refs\n{SECOND} refs/heads/other/refs/heads/main\n{FIRST} refs/heads/main\n"),
+        );
         assert_eq!(of(&file).as_deref(), Some(FIRST));
         put(at, ".git/refs/heads/main", &format!("{SECOND}\n"));
         assert_eq!(of(&file).as_deref(), Some(SECOND), "what is not packed is newer");
@@ -91,7 +95,15 @@ mod tests {
         let file = at.join("a.yaml");
         put(at, ".git/refs/heads/main", "a secret of somebody else\n");
         put(at, "beside", FIRST);
-        for head in ["", "ref: ", "ref: refs/../../beside", "ref: /etc/passwd", "ref: refs/heads/main", "ref: refs/heads", "1234"] {
+        for head in [
+            "",
+            "ref: ",
+            "ref: refs/../../beside",
+            "ref: /etc/passwd",
+            "ref: refs/heads/main",
+            "ref: refs/heads",
+            "1234",
+        ] {
             put(at, ".git/HEAD", head);
             assert_eq!(of(&file), None, "{head}");
         }

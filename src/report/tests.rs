@@ -107,7 +107,8 @@ fn the_page_of_a_suite_says_of_which_commits_its_scenarios_are() {
         record.run.commit = commit.map(str::to_owned);
         stored(record)
     };
-    let all = [Some("0123456789abcdef0123456789abcdef01234567"), None, Some("fedcba9876543210fedcba9876543210fedcba98")];
+    let all =
+        [Some("0123456789abcdef0123456789abcdef01234567"), None, Some("fedcba9876543210fedcba9876543210fedcba98")];
     let found = Collection { runs: all.map(of).to_vec(), ..Collection::default() };
     let html = reporter.suite_html(&found, "Suite", Path::new("results")).unwrap();
     assert!(html.contains("commit 0123456789ab<") && html.contains("commit fedcba987654<"), "{html}");
