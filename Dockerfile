@@ -25,23 +25,31 @@ ENV LANG=C.UTF-8 KSCEN_CACHE=/opt/kscen/cache
 
 FROM runtime AS fetched
 COPY --from=build /src/dist /dist
-RUN if [ -d /dist/cache ]; then \
-      mkdir -p /opt/kscen && cp -R /dist/cache /opt/kscen/cache; \
+# In a folder that is closed to others, root's PostgreSQL would lie elsewhere.
+RUN mkdir -p /opt/kscen/cache \
+ && if [ -d /dist/cache ]; then \
+      cp -R /dist/cache/. /opt/kscen/cache/; \
     else \
-      apt-get update && apt-get install -y --no-install-recommends maven && kscen fetch --with connect --with postgres; \
-    fi
+      apt-get update && apt-get install -y --no-install-recommends maven xz-utils && kscen fetch --with connect --with postgres; \
+    fi \
+ && chmod -R a+rX /opt/kscen
 
 FROM runtime
-RUN useradd --uid 1000 --create-home kscen && mkdir -p /kscen/results && chown kscen /kscen /kscen/results \
+# What is brought along is root's, and everybody may read it: kscen takes programs and instructions from its own user and from root alone, and
+# `--user` may be anybody. No VOLUME: one would lie over the results of a folder that is mounted at /kscen, and go with the container.
+RUN useradd --uid 1000 --create-home kscen \
  && mkdir -p /usr/local/share/man/man1 /usr/share/bash-completion/completions \
  && kscen man /usr/local/share/man/man1 \
  && kscen completions bash >/usr/share/bash-completion/completions/kscen
-COPY --from=fetched --chown=1000 /opt/kscen /opt/kscen
-COPY --chown=1000 kscen.yaml /kscen/kscen.yaml
-COPY --chown=1000 scenarios /kscen/scenarios
-COPY --chown=1000 schemas /kscen/schemas
+COPY --from=fetched /opt/kscen /opt/kscen
+COPY kscen.yaml /kscen/kscen.yaml
+COPY scenarios /kscen/scenarios
+COPY schemas /kscen/schemas
+RUN mkdir -p /kscen/results /opt/kscen/cache/class-data && chmod 1777 /kscen/results /opt/kscen/cache/class-data \
+ && chmod -R a+rX,go-w /kscen/kscen.yaml /kscen/scenarios /kscen/schemas
+# A user without a name has no home.
+ENV XDG_STATE_HOME=/tmp/state-of-kscen
 USER kscen
 WORKDIR /kscen
-VOLUME /kscen/results
 ENTRYPOINT ["/usr/bin/tini", "--", "kscen"]
 CMD ["run", "scenarios/broker-restart.yaml"]

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 /// Finds how much a cluster takes, in about two minutes, and prints one number with its conditions.
 ///
 /// It runs a scenario that it writes to bench.yaml in the folder of the results, to be copied and changed: one that was changed there
-/// stays, and bench-2.yaml is written. `kscen steps search` says how it looks for the rate.
+/// stays, and bench-2.yaml is written. `kscen steps search` says how it looks for the rate. One that was interrupted goes on with
+/// `kscen run results/bench.yaml --resume results/RUN`.
 #[derive(ClapArgs)]
 pub struct Args {
     /// The environment to measure: a name in kscen.yaml; `local` always exists.

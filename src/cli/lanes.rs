@@ -64,6 +64,7 @@ pub fn left_out(plan: &Plan, why: &str) -> NotRun {
         file: hidden(&plan.file.display().to_string()),
         why: hidden(why),
         cut_off: false,
+        environment: None,
     }
 }
 

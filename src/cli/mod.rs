@@ -5,6 +5,7 @@ mod backup;
 mod bench;
 mod check;
 mod compare;
+mod complete;
 mod completions;
 mod control;
 mod down;
@@ -14,6 +15,7 @@ mod exit;
 mod explain;
 mod exposed;
 mod fetch;
+mod former;
 #[cfg(test)]
 mod hour_tests;
 mod identity;
@@ -104,6 +106,8 @@ enum Command {
     Migrate(migrate::Args),
     Drain(drain::Args),
     Completions(completions::Args),
+    #[command(hide = true)]
+    Complete(complete::Args),
     Man(man::Args),
 }
 
@@ -169,6 +173,7 @@ fn run(command: Command, output: &Output) -> Exit {
         Command::Migrate(args) => migrate::run(&args, output),
         Command::Drain(args) => drain::run(&args, output),
         Command::Completions(args) => completions::run(&args, output),
+        Command::Complete(args) => complete::run(&args, output),
         Command::Man(args) => man::run(&args, output),
     }
 }

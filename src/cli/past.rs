@@ -14,6 +14,9 @@ const TELLING: usize = 3;
 /// An id begins with the moment at which it was given: `20261201-101500`.
 const MOMENT: usize = 15;
 
+/// How the names of the folders of suites end.
+const SUITE: &str = "-suite";
+
 /// A scenario's file and its cell.
 type Key = (PathBuf, String);
 
@@ -135,8 +138,11 @@ fn begun(lost: &Path) -> Option<String> {
     names.map(moment).find(|name| is_moment(name)).map(str::to_owned)
 }
 
+/// Whether the last run did not pass, or one beside it in its suite: with `--repeat` a suite has several.
 fn failed(runs: &[Run]) -> bool {
-    runs.last().is_some_and(|run| !run.passed)
+    let Some(last) = runs.last() else { return false };
+    let of_suite = |run: &&Run| last.beside.ends_with(SUITE) && run.beside == last.beside;
+    !last.passed || runs.iter().filter(of_suite).any(|run| !run.passed)
 }
 
 fn key(plan: &Plan) -> Key {
@@ -196,6 +202,22 @@ mod tests {
         assert_eq!((took(one), took(two)), (Some((90, 2)), Some((24, 3))));
         assert_eq!(past.took(two, "elsewhere"), None);
         assert!(!past.failed_in(Path::new("b.yaml")));
+    }
+
+    #[test]
+    fn one_of_several_repeats_that_failed_is_repeated() {
+        let run = |beside: &str, passed| Run {
+            id: "20261201-101500-0001".to_owned(),
+            beside: beside.to_owned(),
+            passed,
+            seconds: 1.0,
+            environment: None,
+        };
+        let (suite, other) = ("20261201-101500-0001-suite", "20261201-101500-0002-suite");
+        assert!(failed(&[run(suite, true), run(suite, false), run(suite, true)]));
+        assert!(!failed(&[run(suite, false), run(other, true), run(other, true)]));
+        assert!(!failed(&[run("results", false), run("results", true)]), "they are of several commands");
+        assert!(failed(&[run("results", true), run("results", false)]) && !failed(&[]));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::select::scenarios_in;
 use super::{Exit, Output};
+use crate::compare::are_apart;
 use crate::ground::private;
 use crate::report::{
     BACKUP, Collection, DELIVERY, Declared, OutputFile, PERFORMANCE, Reporter, RunReports, SUITE, baseline,
@@ -9,6 +10,7 @@ use crate::report::{
 };
 use crate::text::Problem;
 use clap::{Args as ClapArgs, ValueEnum};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Renders reports from stored results alone.
@@ -27,7 +29,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Writes reports/performance-baseline.md, reports/delivery-guarantees.md and reports/backup.md, with charts, from the
-    /// newest run of each scenario; --out names another folder.
+    /// newest run of each scenario, of several repeats in a suite one that did not pass; --out names another folder.
     #[arg(long, conflicts_with = "format")]
     baseline: bool,
     /// Folder of scenarios that the baseline reports name also where they did not run; may be given several times.
@@ -98,8 +100,26 @@ pub(super) fn run(args: &Args, output: &Output) -> Exit {
     }
 }
 
+/// Says in whose place another scenario of the same file name stands: baseline reports know scenarios by that.
+fn name_displaced(found: &Collection, output: &Output) {
+    let mut files: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for file in found.runs.iter().map(|stored| stored.record.run.file.as_str()) {
+        let stem = Path::new(file).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        files.entry(stem).or_default().push(file);
+    }
+    for files in files.values() {
+        // Runs come in the order of their start.
+        let Some(newest) = files.last() else { continue };
+        for other in files.iter().filter(|file| are_apart(file, newest)).collect::<BTreeSet<_>>() {
+            let why = format!("{newest} has the same file name, and ran later");
+            output.line(&format!("{} {other}: {why}", output.paint(33, "left out")));
+        }
+    }
+}
+
 /// Writes the baseline reports, also when nothing ran: they then say so.
 fn baselines(args: &Args, reporter: &Reporter, found: &Collection, output: &Output) -> Exit {
+    name_displaced(found, output);
     let folder = args.out.clone().unwrap_or_else(|| PathBuf::from("reports"));
     let written = baseline(found, &declared(&args.scenarios), reporter)
         .and_then(|files| files.iter().try_for_each(|file| store(file, &folder)));

@@ -18,7 +18,8 @@ pub struct ReportOptions {
     /// Reports written beside each run's result.json, and for the suite.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "FORMAT,…", default_value = "html,markdown")]
     report: Vec<Kind>,
-    /// Also writes JUnit XML of all runs. A device, a pipe or `/dev/stdout` is written to; a link is refused.
+    /// Also writes JUnit XML of all runs; its folder is made where it is missing. A device, a pipe or `/dev/stdout` is written to; a link
+    /// is refused.
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
     /// Folder of report templates that replace the embedded ones by name.
@@ -53,12 +54,13 @@ impl Reports {
     pub fn open(options: &ReportOptions) -> Result<Self, Vec<Problem>> {
         let reporter = Reporter::new(options.templates.as_deref())?;
         let open = |path: PathBuf| {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
             // What an earlier run wrote stays until there is something new.
-            let opened = private::append(&path);
+            let opened = folder.map_or(Ok(()), private::create_dir_all).and_then(|()| private::append(&path));
             opened.map(|file| (path.clone(), file)).map_err(|error| {
                 vec![
                     Problem::new("unwritable", format!("cannot write {}: {error}", path.display()))
-                        .help("choose another file, or make its folder"),
+                        .help("choose another file"),
                 ]
             })
         };

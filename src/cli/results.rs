@@ -13,13 +13,14 @@ use std::path::{Path, PathBuf};
 /// twice its events. What came since is in the events.
 const BETWEEN: u64 = 256 * 1024;
 
-/// Creates the folder of a run; opened before the run, so that a bad path fails early.
+/// Creates the folder of a run; opened before the run, so that a bad path fails early. One that is there is another run's, and stays.
 ///
 /// # Errors
-/// Where the folder cannot be made.
+/// Where the folder is there, or cannot be made.
 pub fn create(results: &Path, run: &str) -> io::Result<PathBuf> {
     let folder = results.join(run);
-    private::create_dir_all(&folder).map_err(|error| private::named(&folder, &error))?;
+    let made = private::create_dir_all(results).and_then(|()| private::create_dir(&folder));
+    made.map_err(|error| private::named(&folder, &error))?;
     Ok(folder)
 }
 
@@ -174,6 +175,16 @@ mod tests {
         assert_eq!(found.runs[0].folder, place);
         let mode = |path: &Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
         assert_eq!((mode(&path), mode(&place), mode(place.parent().expect("results"))), (0o600, 0o700, 0o700));
+    }
+
+    #[test]
+    fn the_folder_of_another_run_stays_as_it_is() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = create(folder.path(), "r").expect("a folder");
+        FolderWriter::open(&place).expect("opens").event(&events(0).next().expect("one"), None).expect("writes");
+        let error = create(folder.path(), "r").expect_err("it is there").to_string();
+        assert!(error.contains("exists"), "{error}");
+        assert!(place.join(EVENTS).metadata().expect("it is there").len() > 0);
     }
 
     #[test]

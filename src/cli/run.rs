@@ -2,6 +2,7 @@
 
 use super::ending::Ending;
 use super::exposed::{expose, metrics_address};
+use super::former::Former;
 use super::lanes::{INTERRUPTED, Outcomes, RunLanes, RunManner, WorkersAsked, left_out};
 use super::past::Past;
 use super::reports::{ReportOptions, Reports};
@@ -20,7 +21,7 @@ use crate::text::Problem;
 use crate::verbs::LANGUAGE;
 use clap::{Args as ClapArgs, ValueEnum};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Runs scenarios and judges them.
@@ -62,6 +63,10 @@ pub struct Args {
     /// Only what did not pass when it ran last, or could not begin, by the results in the folder of --results.
     #[arg(long)]
     last_failed: bool,
+    /// Each `search` begins at the best rate that held in that stored run of the same scenario: the folder of a run, or a result.json. It
+    /// measures everything that counts itself.
+    #[arg(long, value_name = "RESULT")]
+    resume: Option<PathBuf>,
     /// Says only what failed, and the verdict.
     #[arg(short, long)]
     quiet: bool,
@@ -114,6 +119,11 @@ impl Args {
     /// The same, with a line at the end that says on what it ran.
     pub(super) fn with_conditions(self) -> Self {
         Self { conditions: true, ..self }
+    }
+
+    /// What was not run, with the environment in which it would run: what that cannot do has been left out without one.
+    fn asked(&self, left: NotRun) -> NotRun {
+        NotRun { environment: self.env.clone(), ..left }
     }
 
     fn manner(&self) -> RunManner {
@@ -177,7 +187,8 @@ fn watched(args: &Args) -> Result<Watched, Vec<Problem>> {
         // Only what is read counts: what is wrong with it, the run tells.
         selected.files.iter().for_each(|file| _ = plans(file, &LANGUAGE, &options));
     }
-    let also = selected.shelf.paths().into_iter().chain(args.variables.vars_file.clone()).collect();
+    let of_project = Project::file(Path::new("."));
+    let also = selected.shelf.paths().into_iter().chain(args.variables.vars_file.clone()).chain(of_project).collect();
     let own = [Some(args.results.clone()), args.reports.junit.clone()].into_iter().flatten().collect();
     Ok(Watched { scenarios: selected.files, also, own })
 }
@@ -199,6 +210,7 @@ fn prepare(args: &Args, output: &Output) -> Result<Prepared, Vec<Problem>> {
         let path = lost.display();
         output.line(&format!("{path} cannot be read: what has not run since is run, as it may be of that"));
     }
+    let former = args.resume.as_deref().map(Former::of);
     let wanted = |file: &&PathBuf| last.as_ref().is_none_or(|last| last.failed_in(file));
     for file in selected.files.iter().filter(wanted) {
         for _ in 0..args.repeat {
@@ -209,12 +221,15 @@ fn prepare(args: &Args, output: &Output) -> Result<Prepared, Vec<Problem>> {
                     break;
                 }
             };
-            for plan in plans {
+            for mut plan in plans {
+                plan.former = former.as_ref().and_then(|former| former.before(&plan));
                 if last.as_ref().is_some_and(|last| !last.failed(&plan)) {
                     continue;
                 }
                 match permit(&plan, &project) {
-                    Ok(()) if plan.soaks() && selected.is_swept(file) => not_run.push(left_out(&plan, SOAKS)),
+                    Ok(()) if plan.soaks() && selected.is_swept(file) => {
+                        not_run.push(args.asked(left_out(&plan, SOAKS)));
+                    }
                     Ok(()) => todo.push(plan),
                     Err(refused) if selected.named || args.strict => problems.extend(refused),
                     Err(refused) => {
@@ -225,6 +240,9 @@ fn prepare(args: &Args, output: &Output) -> Result<Prepared, Vec<Problem>> {
             }
         }
     }
+    let is_of_none = problems.is_empty() && !todo.is_empty() && todo.iter().all(|plan| plan.former.is_none());
+    let nothing = former.filter(|_| is_of_none);
+    problems.extend(nothing.map(|former| former.nothing()));
     if problems.is_empty() { Ok((project, todo, not_run)) } else { Err(problems) }
 }
 
@@ -255,7 +273,7 @@ async fn all(
     let results = suite.as_ref().map_or_else(|| args.results.clone(), |id| args.results.join(id));
     let lanes = RunLanes::new((args.manner(), *output), (results.clone(), reports), interrupt, todo).shown(exposed);
     let Outcomes { mut exit, done, not_run: left_out, page, reports, failures } = lanes.run(stages).await;
-    not_run.extend(left_out);
+    not_run.extend(left_out.into_iter().map(|left| args.asked(left)));
     let cut = not_run.iter().filter(|not_run| not_run.why == INTERRUPTED).count();
     if cut > 0 {
         output.line(&format!("{} {}: interrupted before", output.paint(33, "not run"), plural(cut, "run")));

@@ -12,7 +12,7 @@ const USUAL: &str = "scenarios";
 /// Selects scenario files.
 #[derive(Args, Clone, Debug)]
 pub struct Selection {
-    /// Scenario files or folders of them; the folder `scenarios` by default.
+    /// Scenario files, or folders in which they lie directly; the folder `scenarios` by default.
     pub paths: Vec<PathBuf>,
     /// Only scenarios with one of these tags.
     #[arg(long = "tag", value_name = "TAG")]
@@ -49,7 +49,7 @@ impl Selection {
     /// Finds the files.
     ///
     /// # Errors
-    /// A tag that no scenario has, but a similar one; no path where there is no folder `scenarios`.
+    /// A tag that no scenario has, but a similar one; no path where there is no folder `scenarios`; a folder that cannot be read.
     pub fn files(&self) -> Result<Selected, Vec<Problem>> {
         let (mut files, mut swept, mut alone) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
         let filters = [&self.tags, &self.exclude, &self.names];
@@ -64,6 +64,7 @@ impl Selection {
         }
         for path in if self.paths.is_empty() { &usual[..] } else { &self.paths } {
             if path.is_dir() {
+                readable(path)?;
                 named = false;
                 let mut found = scenarios_in(path);
                 found.sort();
@@ -89,7 +90,8 @@ impl Selection {
     fn filtered(&self, files: Vec<PathBuf>, shelf: &Shelf) -> Result<Vec<PathBuf>, Vec<Problem>> {
         let labelled: Vec<(PathBuf, Label)> =
             files.into_iter().map(|file| (file.clone(), Label::of(&file, shelf))).collect();
-        let known: BTreeSet<&str> = labelled.iter().flat_map(|(_, label)| &label.tags).map(String::as_str).collect();
+        let known: BTreeSet<&str> =
+            labelled.iter().flat_map(|(_, label)| label.tags.iter().flatten()).map(String::as_str).collect();
         for tag in self.tags.iter().chain(&self.exclude) {
             if !known.contains(tag.as_str())
                 && let Some(similar) = did_you_mean(tag, known.iter().copied())
@@ -100,12 +102,15 @@ impl Selection {
                 ]);
             }
         }
+        let texts: Vec<String> = self.names.iter().map(|text| text.to_lowercase()).collect();
         let wanted = |label: &Label| {
-            let tagged = |tags: &[String]| tags.iter().any(|tag| label.tags.contains(tag));
-            let texts: Vec<String> = self.names.iter().map(|text| text.to_lowercase()).collect();
-            (self.tags.is_empty() || tagged(&self.tags))
-                && !tagged(&self.exclude)
-                && (texts.is_empty() || texts.iter().any(|text| label.names.iter().any(|name| name.contains(text))))
+            let tagged = |wanted: &[String], unknown: bool| {
+                label.tags.as_ref().map_or(unknown, |tags| wanted.iter().any(|tag| tags.contains(tag)))
+            };
+            let fits = |text: &String| label.names.iter().any(|name| name.contains(text));
+            (self.tags.is_empty() || tagged(&self.tags, true))
+                && !tagged(&self.exclude, false)
+                && (texts.is_empty() || label.unread || texts.iter().any(fits))
         };
         Ok(labelled.into_iter().filter(|(_, label)| wanted(label)).map(|(file, _)| file).collect())
     }
@@ -129,27 +134,50 @@ pub(super) fn scenarios_in(folder: &Path) -> Vec<PathBuf> {
         .map(|entry| entry.path())
         .map(|path| path.strip_prefix(".").map(Path::to_owned).unwrap_or(path))
         .filter(|path| {
-            path.is_file() && path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
+            // A link that leads nowhere may have been a scenario; one of a hidden name is an editor's.
+            let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+            let is_one = path.is_file() || !path.is_dir() && !hidden;
+            is_one && path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
         })
         .filter(|path| path.file_name().is_none_or(|name| name != "kscen.yaml"))
         .collect()
 }
 
-/// What a scenario is selected by.
+/// The tags of the scenarios in the usual folder.
+pub(super) fn tags() -> BTreeSet<String> {
+    let shelf = Shelf::default();
+    scenarios_in(Path::new(USUAL)).iter().filter_map(|file| Label::of(file, &shelf).tags).flatten().collect()
+}
+
+/// A folder that cannot be read holds scenarios that nobody would miss.
+fn readable(folder: &Path) -> Result<(), Vec<Problem>> {
+    let read = folder.read_dir().map(drop);
+    read.map_err(|error| {
+        vec![Problem::new("file-not-readable", format!("the folder {} cannot be read: {error}", folder.display()))]
+    })
+}
+
+/// What a scenario is selected by. What is not known may be what was asked for: it is selected, and what is wrong with it is told.
 struct Label {
-    tags: Vec<String>,
+    /// Its tags; none where they are not known.
+    tags: Option<Vec<String>>,
     /// Its name and its file's, in lower case.
     names: Vec<String>,
+    /// Whether it cannot be read: only the file's name is known then.
+    unread: bool,
 }
 
 impl Label {
-    /// Of a file that cannot be read, which shows when it is run, only the file's name is known.
     fn of(file: &Path, shelf: &Shelf) -> Self {
         let mut names = vec![file.file_stem().unwrap_or_default().to_string_lossy().to_lowercase()];
-        let Ok(document) = shelf.read(file) else { return Self { tags: Vec::new(), names } };
+        let Ok(document) = shelf.read(file) else { return Self { tags: None, names, unread: true } };
         names.extend(document.value.get("name").and_then(Value::as_str).map(str::to_lowercase));
-        let tags = document.value.get("tags").and_then(Value::as_array).into_iter().flatten();
-        Self { tags: tags.filter_map(|tag| tag.as_str().map(str::to_owned)).collect(), names }
+        let tags = match document.value.get("tags") {
+            None | Some(Value::Null) => Some(Vec::new()),
+            Some(Value::Array(tags)) => tags.iter().map(|tag| tag.as_str().map(str::to_owned)).collect(),
+            Some(_) => None,
+        };
+        Self { tags, names, unread: false }
     }
 }
 
@@ -170,6 +198,36 @@ mod tests {
 
     fn stem(file: &Path) -> String {
         file.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    #[test]
+    fn what_cannot_be_read_may_be_meant() {
+        let root = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(root.path().join("all")).expect("a folder");
+        for (name, text) in [
+            ("broken", "name: [\n"),
+            ("fine", "name: x\ntags: [quick]\n"),
+            ("other", "name: x\ntags: [slow]\n"),
+            ("plain", "name: x\n"),
+            ("worded", "name: x\ntags: quick\n"),
+        ] {
+            std::fs::write(root.path().join(format!("all/{name}.yaml")), text).expect("a file");
+        }
+        for link in ["all/gone.yaml", "all/.#fine.yaml"] {
+            std::os::unix::fs::symlink("nowhere", root.path().join(link)).expect("a link");
+        }
+        let text = |text: &str| vec![text.to_owned()];
+        assert_eq!(of(root.path(), &["all"], |all| all.tags = text("quick")).0, ["broken", "fine", "gone", "worded"]);
+        assert_eq!(
+            of(root.path(), &["all"], |all| all.exclude = text("slow")).0,
+            ["broken", "fine", "gone", "plain", "worded"]
+        );
+        assert_eq!(of(root.path(), &["all"], |all| all.names = text("other")).0, ["broken", "gone", "other"]);
+        // A folder that is misspelt is no folder without scenarios.
+        assert_eq!(
+            of(root.path(), &["al", "all"], |all| all.tags = text("slow")).0,
+            ["al", "broken", "gone", "other", "worded"]
+        );
     }
 
     #[test]

@@ -120,6 +120,7 @@ impl Watched {
             collect(if folder.as_os_str().is_empty() { Path::new(".") } else { folder }, &own, &mut seen);
         }
         self.scenarios.iter().chain(&self.also).for_each(|file| note(file, &mut seen));
+        // The project's file may come to be in this folder.
         note(Path::new("kscen.yaml"), &mut seen);
         seen
     }

@@ -1,19 +1,20 @@
 //! The figures of many runs, by scenario, cell and metric.
 
 use super::margin::UNPACED;
+use super::naming::Naming;
 use crate::accounting::Class;
 use crate::judge::measure::observe;
 use crate::judge::phases::{Phase, spans};
 use crate::record::metric::{Better, MetricShape, of};
 use crate::record::{Observed, Outcome, Record, StepRecord, Unit};
 use crate::report::StoredResult;
-use crate::report::view::{cell, cpu_peak, memory_peak};
+use crate::report::view::{cpu_peak, memory_peak};
 use std::collections::BTreeMap;
 
 /// A scenario and a cell of its matrix.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ComparedCell {
-    /// The scenario's file, without its folder.
+    /// The scenario's file, with as much of its folder as tells it from others.
     pub scenario: String,
     /// The cell of the matrix; empty without one.
     pub cell: String,
@@ -65,17 +66,19 @@ enum Seen {
     TooFew,
 }
 
+/// The metric that says whether a run passed: 1 or 0.
+pub const PASSED: &str = "passed";
 /// Statistics of distributions that are compared; the largest value is too noisy for that.
 const STATISTICS: [&str; 4] = ["mean", "p50", "p95", "p99"];
 /// A percentile with fewer samples beyond it says more about them than about the system, and is not compared.
 const BEYOND: f64 = 50.0;
 
 /// Collects every figure of the runs that came to an end. A metric is named `step: metric`.
-pub fn collect(runs: &[StoredResult]) -> BTreeMap<ComparedCell, CellSamples> {
+pub fn collect(runs: &[StoredResult], naming: &Naming) -> BTreeMap<ComparedCell, CellSamples> {
     let mut all: BTreeMap<ComparedCell, CellSamples> = BTreeMap::new();
     for stored in runs {
         let record = &stored.record;
-        let cell = all.entry(cell_of(record)).or_default();
+        let cell = all.entry(naming.cell_of(record)).or_default();
         cell.runs += 1;
         for (name, unit, better, seen) in figures(record) {
             let samples = cell.metrics.entry(name).or_insert_with(|| Samples::none(unit, better));
@@ -88,12 +91,6 @@ pub fn collect(runs: &[StoredResult]) -> BTreeMap<ComparedCell, CellSamples> {
     all
 }
 
-/// The scenario and cell of a run.
-pub fn cell_of(record: &Record) -> ComparedCell {
-    let file = std::path::Path::new(&record.run.file).file_name().unwrap_or_default();
-    ComparedCell { scenario: file.to_string_lossy().into_owned(), cell: cell(record) }
-}
-
 /// Whether the step is a load as fast as it goes: it measures what the machine has to give at that moment.
 fn is_unpaced(step: &StepRecord) -> bool {
     step.produced.as_ref().is_some_and(|report| report.schedule_end_us.is_none())
@@ -104,7 +101,7 @@ type Figure = (String, Unit, Better, Seen);
 fn figures(record: &Record) -> Vec<Figure> {
     let passed = record.verdict.as_ref().is_some_and(|verdict| verdict.outcome == Outcome::Pass);
     let own = Seen::Exactly(f64::from(u8::from(passed)));
-    let mut figures = vec![("passed".to_owned(), Unit::Count, Better::Higher, own)];
+    let mut figures = vec![(PASSED.to_owned(), Unit::Count, Better::Higher, own)];
     figures.extend(of_steps(record));
     for delivery in record.deliveries.iter().filter(|delivery| delivery.drained) {
         for class in Class::ALL.into_iter().filter(|class| *class != Class::Foreign) {

@@ -1,8 +1,9 @@
 //! The comparison of two sets of runs.
 
-use super::collect::{CellSamples, ComparedCell, Samples, cell_of, collect};
+use super::collect::{CellSamples, ComparedCell, Samples, collect};
 use super::conditions::{ConditionDifference, differences};
 use super::decide::Decision;
+use super::naming::Naming;
 use super::row::{Compared, MetricRow, compared};
 use crate::report::StoredResult;
 use serde::Serialize;
@@ -63,8 +64,9 @@ impl Comparison {
 
 /// Compares runs with runs, by scenario and cell.
 pub fn compare(before: &[StoredResult], after: &[StoredResult]) -> Comparison {
-    let conditions = conditions(before, after);
-    let (before, mut after) = (collect(before), collect(after));
+    let naming = Naming::of(before, after);
+    let conditions = conditions(before, after, &naming);
+    let (before, mut after) = (collect(before, &naming), collect(after, &naming));
     let mut comparison =
         Comparison { conditions, rows: Vec::new(), gone: Vec::new(), unusable: Vec::new(), alone: Vec::new() };
     for (cell, metrics) in before {
@@ -79,12 +81,12 @@ pub fn compare(before: &[StoredResult], after: &[StoredResult]) -> Comparison {
 }
 
 /// In what the conditions differ under which both sides ran the same.
-fn conditions(before: &[StoredResult], after: &[StoredResult]) -> Vec<ConditionDifference> {
-    let cells =
-        |runs: &[StoredResult]| runs.iter().map(|stored| cell_of(&stored.record)).collect::<BTreeSet<ComparedCell>>();
+fn conditions(before: &[StoredResult], after: &[StoredResult], naming: &Naming) -> Vec<ConditionDifference> {
+    let cell_of = |stored: &StoredResult| naming.cell_of(&stored.record);
+    let cells = |runs: &[StoredResult]| runs.iter().map(cell_of).collect::<BTreeSet<ComparedCell>>();
     let (first, second) = (cells(before), cells(after));
     let labels: BTreeMap<&ComparedCell, String> = first.intersection(&second).map(|cell| (cell, label(cell))).collect();
-    let labelled = |stored| shared(stored, &labels);
+    let labelled = |stored| shared(stored, &labels, naming);
     differences(before.iter().filter_map(labelled), after.iter().filter_map(labelled))
 }
 
@@ -92,8 +94,9 @@ fn conditions(before: &[StoredResult], after: &[StoredResult]) -> Vec<ConditionD
 fn shared<'a>(
     stored: &'a StoredResult,
     labels: &'a BTreeMap<&ComparedCell, String>,
+    naming: &Naming,
 ) -> Option<(&'a str, &'a StoredResult)> {
-    Some((labels.get(&cell_of(&stored.record))?.as_str(), stored))
+    Some((labels.get(&naming.cell_of(&stored.record))?.as_str(), stored))
 }
 
 fn label(cell: &ComparedCell) -> String {
@@ -118,7 +121,7 @@ fn pair(cell: &ComparedCell, before: CellSamples, mut after: CellSamples, compar
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Record;
+    use crate::record::{Quantity, Record, Unit};
     use std::path::PathBuf;
 
     #[test]
@@ -159,5 +162,28 @@ mod tests {
         let fewer = compare(&former, &run(|record| record.steps.retain(|step| step.produced.is_none())));
         let gone = fewer.rows.iter().find(|row| row.metric == "load: acked").expect("a row");
         assert_eq!((gone.decision, gone.latter().as_str()), (Decision::Undecided, "–"), "{gone:?}");
+    }
+
+    #[test]
+    fn what_a_search_found_is_compared() {
+        let record: Record =
+            serde_json::from_str(include_str!("../../tests/goldens/record.json")).expect("a stored record");
+        let found = |rate: f64| {
+            let mut record = record.clone();
+            let mut step = record.steps.iter().find(|step| step.metrics.is_empty()).expect("a plain step").clone();
+            (step.produced, step.consumed, step.written) = (None, None, None);
+            step.id = "knee".to_owned();
+            step.metrics.insert("sustainable_rate".to_owned(), Quantity::new(rate, Unit::Rate));
+            record.steps.push(step);
+            [StoredResult { folder: PathBuf::new(), record }]
+        };
+        let decided = |rate: f64| {
+            let compared = compare(&found(10_000.0), &found(rate));
+            let row = compared.rows.iter().find(|row| row.metric == "knee: sustainable_rate").expect("a row");
+            (row.decision, row.regression)
+        };
+        assert_eq!(decided(9_500.0), (Decision::Same, false), "a search comes within its precision");
+        assert_eq!(decided(5_000.0), (Decision::Different, true));
+        assert_eq!(decided(20_000.0), (Decision::Different, false));
     }
 }

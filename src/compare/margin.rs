@@ -56,6 +56,9 @@ const MARGINS: &[(&str, Margin)] = &[
     ("max_lag", Margin { share: 1.0, absolute: 1000.0 }),
     ("rebalances", Margin { share: 0.0, absolute: 1.0 }),
     ("data_rate", Margin { share: 0.15, absolute: 0.0 }),
+    // A search comes within its own precision.
+    ("sustainable_rate", Margin { share: 0.1, absolute: 0.0 }),
+    ("drain_rate", Margin { share: 0.15, absolute: 0.0 }),
     ("saved", Margin { share: 0.02, absolute: 0.0 }),
     ("memory", Margin { share: 0.15, absolute: 16_777_216.0 }),
     ("cpu", Margin { share: 0.25, absolute: 0.1 }),
@@ -83,11 +86,28 @@ pub fn margin(metric: &str) -> Margin {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::metric::{Better, METRICS};
 
     #[test]
     fn a_load_as_fast_as_it_goes_has_wider_margins() {
         assert!((margin("load: ack_rate").share - 0.05).abs() < 1e-9);
         assert!((margin("load: ack_rate (unpaced)").share - 0.15).abs() < 1e-9);
         assert_eq!(margin("load → reader: lost"), Margin { share: 0.0, absolute: 0.0 });
+    }
+
+    /// Without one, two runs of the same would nearly always be different.
+    #[test]
+    fn what_is_measured_has_a_margin_and_the_page_names_it() {
+        let page = include_str!("../../results/README.md");
+        let table =
+            page.split_once("| metric | margin |").and_then(|(_, rest)| rest.split_once("\n\n")).expect("a table").0;
+        let named: Vec<&str> = table.split('`').skip(1).step_by(2).collect();
+        let none = Margin { share: 0.0, absolute: 0.0 };
+        for metric in METRICS.iter().filter(|metric| metric.better != Better::Neutral) {
+            let (own, counted) = (margin(metric.name), metric.unit == Unit::Count);
+            assert!(counted || own != none, "{} has no margin", metric.name);
+            assert_eq!(named.contains(&metric.name), own != none, "{}", metric.name);
+        }
+        assert!(named.iter().all(|name| margin(name) != none), "{named:?}");
     }
 }

@@ -8,6 +8,7 @@ mod gate;
 mod junit;
 mod margin;
 mod markdown;
+mod naming;
 mod row;
 pub mod statistics;
 
@@ -18,4 +19,5 @@ pub use gate::{Gate, Gated, measured};
 pub use junit::junit;
 pub use margin::{Margin, margin};
 pub use markdown::markdown;
+pub use naming::are_apart;
 pub use row::MetricRow;

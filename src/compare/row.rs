@@ -1,6 +1,6 @@
 //! One metric of two sets of runs.
 
-use super::collect::Samples;
+use super::collect::{PASSED, Samples};
 use super::decide::{Decision, decide};
 use super::margin::{Margin, margin};
 use super::statistics::median;
@@ -144,12 +144,15 @@ pub(super) fn compared(
     }
     // What never came to its end on either side can be decided by nothing.
     let decision = if never_ended { Decision::Undecided } else { decision };
+    let fallen = fallen(metric, &old, &new);
+    let (decision, evidence) = fallen.as_ref().map_or((decision, evidence), |told| (Decision::Different, told.clone()));
     let (first, second) = (median(&old.known()), median(&new.known()));
-    let worse = first.zip(second).is_some_and(|(first, second)| match before.better {
-        Better::Lower => second > first,
-        Better::Higher => second < first,
-        Better::Neutral => false,
-    });
+    let worse = fallen.is_some()
+        || first.zip(second).is_some_and(|(first, second)| match before.better {
+            Better::Lower => second > first,
+            Better::Higher => second < first,
+            Better::Neutral => false,
+        });
     let closed = old.is_closed() && new.is_closed();
     let share = |(first, second): (f64, f64)| (first != 0.0).then(|| (second - first) / first.abs());
     Compared::Row(Box::new(MetricRow {
@@ -165,6 +168,14 @@ pub(super) fn compared(
         evidence,
         metric: metric.to_owned(),
     }))
+}
+
+/// That some of the latter runs did not pass, where all of the former did: the median of many would not show it. None where that is not so.
+fn fallen(metric: &str, old: &Side<'_>, new: &Side<'_>) -> Option<String> {
+    let runs = new.known();
+    let failed = runs.iter().filter(|passed| **passed < 1.0).count();
+    let is_so = metric == PASSED && failed > 0 && old.known().iter().all(|passed| *passed >= 1.0);
+    is_so.then(|| format!("{failed} of {} did not pass", plural(runs.len(), "latter run")))
 }
 
 /// Decides, also where runs lack the metric. What a run is at least stands for its value: where that alone makes its side the greater
@@ -224,6 +235,21 @@ mod tests {
             assert_eq!((row.decision, row.regression), (decision, regression), "{metric}: {before} → {after}");
         }
         assert_eq!(only("load: ack_rate", Better::Higher, 200.0, 100.0).change, Some(-0.5));
+    }
+
+    #[test]
+    fn one_of_many_that_did_not_pass_is_worse_where_all_had() {
+        let of = |before: &[f64], after: &[f64]| {
+            let (before, after) = (samples(Better::Higher, before, &[]), samples(Better::Higher, after, &[]));
+            let row = row(PASSED, (&before, before.values.len()), (&after, after.values.len())).expect("a row");
+            (row.decision, row.regression)
+        };
+        let (all, mut most) = ([1.0; 10], [1.0; 10]);
+        most[7] = 0.0;
+        assert_eq!(of(&all, &most), (Decision::Different, true));
+        assert_eq!(of(&all[..3], &most[5..8]), (Decision::Different, true));
+        assert_eq!(of(&all, &all), (Decision::Same, false));
+        assert!(!of(&most, &most).1 && !of(&most, &all).1, "it was no better before");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::crew::{Crew, opened};
 use super::interrupt::Interrupt;
 use super::walk::Walker;
 use super::watchers::Watchers;
-use super::{cleanup, down, excerpts, machine, others, sampler};
+use super::{cleanup, commit, down, excerpts, machine, others, sampler};
 use crate::accounting::{RunIdentity, Settlements};
 use crate::environment::{Environment, EnvironmentError, EnvironmentInfo, Grant, Needs};
 use crate::faults::{Owned, PATIENCE as UNDO_PATIENCE, UndoStack};
@@ -178,6 +178,7 @@ fn facts(plan: &Plan) -> ScenarioFacts {
         scope: plan.scope.clone(),
         guarantee: plan.guarantee(),
         guarantee_at: plan.guarantee().map(|_| plan.origin.key_location("/guarantee")),
+        former: plan.former.clone(),
     }
 }
 
@@ -200,6 +201,7 @@ fn opening(plan: &Plan) -> EventKind {
             started: jiff::Timestamp::now().to_string(),
             duration: 0.0,
             kscen: env!("CARGO_PKG_VERSION").to_owned(),
+            commit: commit::of(&plan.file),
             selfcheck: crate::project::last_selfcheck(),
         }),
         machine: machine::machine(),

@@ -1,6 +1,7 @@
 //! Carries out plans: walks the steps, keeps background steps, undoes faults, cleans up.
 
 mod cleanup;
+mod commit;
 mod conditions;
 mod crew;
 mod down;

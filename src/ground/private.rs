@@ -20,6 +20,14 @@ pub fn create_dir_all(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(FOLDER).create(folder)
 }
 
+/// Makes a folder that is not there yet.
+///
+/// # Errors
+/// Where it is there, or cannot be made.
+pub fn create_dir(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(FOLDER).create(folder)
+}
+
 /// Closes a file or folder to others that something else has made.
 ///
 /// # Errors

@@ -287,6 +287,7 @@ fn a_search_that_could_not_look_further_up_has_found_that_much_at_least() {
     search.metrics = BTreeMap::from([("sustainable_rate".to_owned(), Quantity::new(500.0, Unit::Rate))]);
     search.details = json!({ "throughput": { "best": 500.0, "open": false, "more": null, "curve": [] } });
     assert!(is(&figure(&search, "sustainable_rate", None), 500.0, Unit::Rate));
+    assert_eq!(for_condition(&search).get("sustainable_rate"), Some(&json!(500.0)));
     search.details = json!({ "throughput": { "best": 500.0, "open": true, "more": "1,000/s cannot be judged" } });
     let observed = figure(&search, "sustainable_rate", None);
     assert!(observed.is_open() && observed.quantity().is_some_and(|rate| rate.value == 500.0), "{observed}");

@@ -103,8 +103,11 @@ pub fn spans_of_step(record: &Record, id: &str) -> Vec<Range<f64>> {
     }
     // What a fault did that was never in force is nothing that anybody can be told of, nor what a step did that did not run.
     let repairs = |step: &StepRecord| [Action::Resume, Action::Start].iter().any(|action| action.verb() == step.verb);
+    // Of these an error or a stop leaves nothing that was whole.
+    let whole = |work: Work| matches!(work, Work::Other | Work::Searches | Work::Drains | Work::Migrates);
     let ran = |step: &&StepRecord| match (step.status, step.work()) {
-        (StepStatus::Skipped, _) | (StepStatus::Error | StepStatus::Stopped, Work::Other) => false,
+        (StepStatus::Skipped, _) => false,
+        (StepStatus::Error | StepStatus::Stopped, work) if whole(work) => false,
         (_, Work::Disturbs) => repairs(step),
         _ => true,
     };

@@ -2,7 +2,7 @@
 
 use super::bindings::Bindings;
 use super::matrix::Cell;
-use crate::compare::{Gate, Gated, Margin, conditions, margin, measured};
+use crate::compare::{Gate, Gated, Margin, are_apart, conditions, margin, measured};
 use crate::ground::input::InputError;
 use crate::ground::some_of;
 use crate::record::metric::{Better, METRICS, Metric, named};
@@ -199,6 +199,10 @@ impl Comparing<'_> {
         let file = self.file.file_name();
         let (mine, others): (Vec<&BaselineRun>, Vec<&BaselineRun>) =
             runs.iter().partition(|run| Path::new(&run.file).file_name() == file && run.matrix == *self.cell);
+        // Those of another folder's scenario of that name count only where there are no others: the folder may be called otherwise here.
+        let own = self.file.display().to_string();
+        let (elsewhere, here): (Vec<_>, Vec<_>) = mine.into_iter().partition(|run| are_apart(&run.file, &own));
+        let mine = if here.is_empty() { elsewhere } else { here };
         let (passed, failed): (Vec<&BaselineRun>, Vec<&BaselineRun>) = mine.into_iter().partition(|run| run.passed);
         if !passed.is_empty() {
             return Ok(passed);

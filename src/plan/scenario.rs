@@ -12,7 +12,7 @@ use super::timeout;
 use crate::compare::Gate;
 use crate::environment::Needs;
 use crate::ground::input::Fence;
-use crate::record::Section;
+use crate::record::{Record, Section};
 use crate::scenario::interpolate::Budget;
 use crate::scenario::{Envelope, Guarantee, NeedsClause};
 use crate::text::{Located, Origin, Problem, Redactor, Shelf, SourceText, did_you_mean, redacted, withheld};
@@ -22,7 +22,8 @@ use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, LazyLock};
 
 /// What the command line and the environment bring to a plan.
 #[derive(Clone, Debug, Default)]
@@ -71,6 +72,8 @@ pub struct Plan {
     pub origin: Origin,
     /// Hides the scenario's secrets and the environment's credentials.
     pub redactor: Arc<Redactor>,
+    /// A stored run of it that goes on in this one, where one was named.
+    pub former: Option<Arc<Record>>,
 }
 
 impl Plan {
@@ -274,6 +277,7 @@ fn plan_cell(
         gate,
         origin: root.clone(),
         redactor: Arc::default(),
+        former: None,
     })
 }
 
@@ -337,10 +341,12 @@ fn bind(root: &Origin, cell: &Cell, budget: &Budget, options: &PlanOptions, prob
     bindings
 }
 
-/// A run's id: sortable by time, short enough for a topic name, unlike any other.
+/// A run's id: sortable by time, short enough for a topic name, unlike any other. A command counts its runs on, from where chance has it
+/// begin: of some hundred runs that are planned within one second, two would get the same number by chance.
 fn new_run_id() -> String {
+    static NEXT: LazyLock<AtomicU16> = LazyLock::new(|| AtomicU16::new(rand::random()));
     let now = jiff::Zoned::now().strftime("%Y%m%d-%H%M%S").to_string();
-    format!("{now}-{:04x}", rand::random::<u16>())
+    format!("{now}-{:04x}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 fn union_needs(

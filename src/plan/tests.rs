@@ -4,6 +4,7 @@ use super::{Children, Plan, PlanOptions, PlannedStep, plans, schedule};
 use crate::text::Problem;
 use crate::verbs::LANGUAGE;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// A scenario with fragments beside it, in a folder of its own.
@@ -128,7 +129,12 @@ fn a_matrix_gives_a_plan_for_each_cell() {
         cells,
         ["x [acks=1,size=1KiB]", "x [acks=1,size=1MB]", "x [acks=all,size=1KiB]", "x [acks=all,size=1MB]"]
     );
-    assert_ne!(plans[0].bindings.run_id, plans[1].bindings.run_id);
+    // Each has a folder and topics of its own, also of as many as a command plans within a second.
+    let many = (0..16).map(|n| n.to_string()).collect::<Vec<_>>().join(", ");
+    let many = format!("name: x\nchecks: none\nmatrix: {{ a: [{many}], b: [{many}] }}\nsteps:\n  - wait: 1ms\n");
+    let draft = Draft::new(&many);
+    let ids: BTreeSet<String> = (0..2).flat_map(|_| draft.plans()).map(|plan| plan.bindings.run_id.clone()).collect();
+    assert_eq!(ids.len(), 512);
     // What is wrong in every cell is told once.
     let wrong = Draft::new("name: x\nmatrix: { n: [1, 2, 3] }\nsteps:\n  - join: nobody\n");
     assert_eq!(wrong.problems(), [("unknown-step", 4)]);
@@ -324,6 +330,8 @@ fn a_baseline_is_read_before_anything_runs() {
              {{ topic: t, count: 5 }}\n"
         ))
         .file("stored/one.json", &stored.replace("scenarios/broker-restart.yaml", "elsewhere/scenario.yaml"))
+        .file("both/one.json", &stored.replace("scenarios/broker-restart.yaml", "elsewhere/scenario.yaml"))
+        .file("both/two.json", &stored.replace("scenarios/broker-restart.yaml", "scenario.yaml"))
         .file("other/one.json", stored)
         .file("other/two.json", "{")
     };
@@ -333,6 +341,8 @@ fn a_baseline_is_read_before_anything_runs() {
     let gate = good.plan().gate.expect("a gate");
     assert_eq!((gate.runs, gate.metrics.len()), (1, 2));
     assert_eq!(gate.metrics[0].before, [1000.0]);
+    let both = scenario("  baseline: both\n  metrics: { load.acked: default }").plan().gate.expect("a gate");
+    assert_eq!(both.runs, 1, "of two scenarios of one file name it is this one");
     assert_eq!((gate.metrics[1].margin.share, gate.metrics[1].margin.absolute), (0.0, 0.005));
 
     for (compare, expected) in [

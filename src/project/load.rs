@@ -73,6 +73,11 @@ impl Project {
         Self::read(folder, environment).map_err(Veil::problems)
     }
 
+    /// The file of the project that applies in `folder`, whether it can be used or not; none where there is none.
+    pub fn file(folder: &Path) -> Option<PathBuf> {
+        find(folder)
+    }
+
     /// Hides the credentials of all environments of the project that applies in `folder`, also where it cannot be used.
     pub fn credentials(folder: &Path) -> Redactor {
         let text = || std::fs::canonicalize(find(folder)?).ok().and_then(|file| input::text(&file, LONGEST).ok());

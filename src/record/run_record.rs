@@ -54,6 +54,9 @@ pub struct RunInfo {
     pub duration: f64,
     /// kscen's version.
     pub kscen: String,
+    /// The commit that the scenario's git repository stood at; what had been changed since is not in it. Absent where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
     /// The last self-check of the ledger on this machine.
     #[serde(default)]
     pub selfcheck: Option<Stamp>,

@@ -151,8 +151,21 @@ impl StepRecord {
             Work::Captures
         } else if self.metrics.contains_key("records") {
             Work::Archives
+        } else if self.metrics.contains_key("sustainable_rate") || self.details.get("throughput").is_some() {
+            Work::Searches
+        } else if self.metrics.contains_key("rounds") {
+            Work::Migrates
+        } else if self.metrics.contains_key("lag_after") || self.metrics.contains_key("moved") {
+            Work::Drains
         } else {
             Work::Other
         }
+    }
+
+    /// The rates that a search has tried, in the order in which it did, and whether each held.
+    pub fn tried_rates(&self) -> Vec<(f64, bool)> {
+        let curve = self.details.pointer("/throughput/curve").and_then(serde_json::Value::as_array);
+        let tried = curve.into_iter().flatten();
+        tried.filter_map(|tried| Some((tried.get("rate")?.as_f64()?, tried.get("broke")?.is_null()))).collect()
     }
 }

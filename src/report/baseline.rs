@@ -17,7 +17,7 @@ use super::svg;
 use super::timeline::timeline;
 use super::view::{cell, started};
 use crate::ground::plural;
-use crate::record::{Quantity, Record, Unit};
+use crate::record::{Outcome, Quantity, Record, Unit};
 use crate::scenario::BaselineReport;
 use crate::text::Problem;
 use copied::{AskedRow, CopyRow};
@@ -109,9 +109,23 @@ fn newest(found: &Collection) -> Vec<&StoredResult> {
     let mut by_cell: BTreeMap<(String, String), &StoredResult> = BTreeMap::new();
     for stored in &found.runs {
         // Runs come in the order of their start, so the last one stays.
-        by_cell.insert((stem(&stored.record), cell(&stored.record)), stored);
+        let known = by_cell.entry((stem(&stored.record), cell(&stored.record))).or_insert(stored);
+        if !(passed(&stored.record) && !passed(&known.record) && are_repeats(known, stored)) {
+            *known = stored;
+        }
     }
     by_cell.into_values().collect()
+}
+
+fn passed(record: &Record) -> bool {
+    record.verdict.as_ref().is_some_and(|verdict| verdict.outcome == Outcome::Pass)
+}
+
+/// Whether two runs of one scenario are of one suite: of several repeats that of which one did not pass has not passed.
+fn are_repeats(one: &StoredResult, other: &StoredResult) -> bool {
+    let suite = |run: &StoredResult| run.folder.parent().map(std::path::Path::to_owned);
+    let is_suite = |folder: &std::path::PathBuf| folder.to_string_lossy().ends_with("-suite");
+    suite(one).filter(is_suite).is_some_and(|folder| suite(other) == Some(folder))
 }
 
 /// The scenario's file without folders and extension.
@@ -272,12 +286,36 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_repeat_that_did_not_pass_is_not_behind_a_later_one_that_did() {
+        let golden: Record =
+            serde_json::from_str(include_str!("../../tests/goldens/record.json")).expect("a stored record");
+        let run = |folder: &str, outcome: Outcome| {
+            let mut record = golden.clone();
+            record.verdict.as_mut().expect("a verdict").outcome = outcome;
+            StoredResult { folder: folder.into(), record }
+        };
+        let shown = |runs: Vec<StoredResult>| {
+            let found = Collection { runs, ..Collection::default() };
+            newest(&found)[0].folder.display().to_string()
+        };
+        let repeats = |suite: &str| {
+            let outcomes = [("1", Outcome::Pass), ("2", Outcome::Fail), ("3", Outcome::Pass)];
+            outcomes.map(|(id, outcome)| run(&format!("{suite}/{id}"), outcome)).to_vec()
+        };
+        assert_eq!(shown(repeats("results/a-suite")), "results/a-suite/2");
+        assert_eq!(shown(repeats("results")), "results/3", "they are of several commands");
+        let later = [repeats("results/a-suite"), vec![run("results/b-suite/4", Outcome::Pass)]].concat();
+        assert_eq!(shown(later), "results/b-suite/4");
+    }
+
+    #[test]
     fn a_scenario_that_was_not_run_is_no_other_whose_name_is_part_of_its_own() {
         let not_run = |file: &str| NotRun {
             label: file.to_owned(),
             file: file.to_owned(),
             why: format!("{file} needs more"),
             cut_off: false,
+            environment: None,
         };
         let all = [not_run("scenarios/debezium-snapshot.yaml"), not_run("scenarios/edge/kill.yaml")];
         assert_eq!(why_not(&all, "snapshot"), None);

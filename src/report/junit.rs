@@ -4,6 +4,7 @@ use super::stored::Collection;
 use super::view;
 use crate::record::{CheckOutcome, CheckRecord, Outcome, Record};
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The XML of all runs.
@@ -13,12 +14,21 @@ use std::time::Duration;
 pub fn junit(found: &Collection) -> Result<String, String> {
     let mut report = Report::new("kscen");
     let mut suites: Vec<TestSuite> = Vec::new();
-    let mut add = |file: &str, case: TestCase| match suites.iter_mut().find(|suite| suite.name.as_str() == file) {
-        Some(suite) => drop(suite.add_test_case(case)),
-        None => {
-            let mut suite = TestSuite::new(file);
-            suite.add_test_case(case);
-            suites.push(suite);
+    let mut seen: BTreeMap<(String, String), usize> = BTreeMap::new();
+    let mut add = |file: &str, mut case: TestCase| {
+        // Of several cases of one name many readers show one: a repeat that failed would be behind one that passed.
+        let times = seen.entry((file.to_owned(), case.name.as_str().to_owned())).or_default();
+        *times += 1;
+        if *times > 1 {
+            case.name = format!("{} ({times})", case.name.as_str()).into();
+        }
+        match suites.iter_mut().find(|suite| suite.name.as_str() == file) {
+            Some(suite) => drop(suite.add_test_case(case)),
+            None => {
+                let mut suite = TestSuite::new(file);
+                suite.add_test_case(case);
+                suites.push(suite);
+            }
         }
     };
     for stored in &found.runs {

@@ -135,7 +135,7 @@ impl SuiteView {
                 .map(|not_run| NotRunRow {
                     label: not_run.label.clone(),
                     why: not_run.why.clone(),
-                    command: command(&not_run.file),
+                    command: command(&not_run.file, not_run.environment.as_deref()),
                 })
                 .collect(),
             unusable: found

@@ -21,6 +21,9 @@ pub struct NotRun {
     /// Whether it should have been: it could not begin, or the command was ended before it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cut_off: bool,
+    /// The environment that was asked for, where it would run there; absent where that is the project's own default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
 }
 
 /// What a run of a suite came to, for the suites that follow.

@@ -57,6 +57,7 @@ fn many() -> Collection {
         file: "scenarios/disk-full.yaml".to_owned(),
         why: "it needs a volume of limited size".to_owned(),
         cut_off: false,
+        environment: None,
     };
     Collection { runs, not_run: vec![not_run], ..Collection::default() }
 }
@@ -73,7 +74,13 @@ fn a_suite_of_which_something_is_missing_is_no_pass() {
     let reporter = Reporter::new(None).unwrap();
     let passed = || vec![stored(record())];
     let html = |found: &Collection| reporter.suite_html(found, "Suite", Path::new("results")).unwrap();
-    let not_run = |cut_off| NotRun { label: "b".to_owned(), file: "b.yaml".to_owned(), why: "why".to_owned(), cut_off };
+    let not_run = |cut_off| NotRun {
+        label: "b".to_owned(),
+        file: "b.yaml".to_owned(),
+        why: "why".to_owned(),
+        cut_off,
+        environment: cut_off.then(|| "docker".to_owned()),
+    };
     let damaged = Unusable { path: PathBuf::from("results/2/result.json"), why: "EOF at line 1".to_owned() };
     let other = Unusable { path: PathBuf::from("results/notes.json"), why: super::stored::NO_RESULT.to_owned() };
 
@@ -85,9 +92,28 @@ fn a_suite_of_which_something_is_missing_is_no_pass() {
     let unread = Collection { runs: passed(), unusable: vec![damaged], ..Collection::default() };
     for found in [cut, unread] {
         assert!(html(&found).contains("<title>INCOMPLETE"), "{:?}", found.unusable);
+        let command = "kscen run --env docker b.yaml";
+        assert_eq!(html(&found).contains(command), !found.not_run.is_empty(), "it would run there");
         let junit = reporter.junit(&found).unwrap();
         assert!(junit.contains("tests=\"2\"") && junit.contains("errors=\"1\""), "{junit}");
     }
+}
+
+#[test]
+fn the_page_of_a_suite_says_of_which_commits_its_scenarios_are() {
+    let reporter = Reporter::new(None).unwrap();
+    let of = |commit: Option<&str>| {
+        let mut record = record();
+        record.run.commit = commit.map(str::to_owned);
+        stored(record)
+    };
+    let all =
+        [Some("0123456789abcdef0123456789abcdef01234567"), None, Some("fedcba9876543210fedcba9876543210fedcba98")];
+    let found = Collection { runs: all.map(of).to_vec(), ..Collection::default() };
+    let html = reporter.suite_html(&found, "Suite", Path::new("results")).unwrap();
+    assert!(html.contains("commit 0123456789ab<") && html.contains("commit fedcba987654<"), "{html}");
+    let run = reporter.run_html(&found.runs[0].record).unwrap();
+    assert!(run.contains("0123456789abcdef0123456789abcdef01234567"), "a run has all of it");
 }
 
 /// Every text that comes from outside says something hostile.
@@ -100,6 +126,7 @@ fn nasty() -> Record {
     record.run.file = EVIL.to_owned();
     record.run.tags = vec!["delivery".to_owned(), EVIL.to_owned()];
     record.run.matrix.insert(EVIL.to_owned(), EVIL.into());
+    record.run.commit = Some(EVIL.to_owned());
     record.machine.cpu = EVIL.to_owned();
     record.services[0].name = format!("kafka{EVIL}");
     record.faults[0].target = EVIL.to_owned();
@@ -136,6 +163,7 @@ fn hostile_texts_break_out_of_nothing() {
             file: nasty().run.name,
             why: nasty().run.name,
             cut_off: false,
+            environment: Some(nasty().run.name),
         }],
         unusable: vec![Unusable { path: nasty().run.name.into(), why: nasty().run.name }],
         ..Collection::default()

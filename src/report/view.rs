@@ -155,7 +155,14 @@ pub fn surroundings(record: &Record) -> String {
         format!("{}: Kafka {version}, {} · ", environment.name, plural(environment.brokers, "broker"))
     });
     let machine = format!("{}, {} CPUs, {memory}, {}", machine.cpu, machine.cpus, machine.system);
-    format!("{}{machine} · kscen {}", environment.unwrap_or_default(), record.run.kscen)
+    let commit = commit(record).map(|commit| format!(" · commit {commit}"));
+    let (environment, commit) = (environment.unwrap_or_default(), commit.unwrap_or_default());
+    format!("{environment}{machine} · kscen {}{commit}", record.run.kscen)
+}
+
+/// The commit of the scenario's repository, as far as people read it.
+fn commit(record: &Record) -> Option<String> {
+    record.run.commit.as_ref().map(|commit| commit.chars().take(12).collect())
 }
 
 fn facts(record: &Record) -> Vec<String> {

@@ -39,6 +39,8 @@ pub struct ScenarioFacts {
     pub guarantee: Option<Guarantee>,
     /// Where the file states the guarantee.
     pub guarantee_at: Option<Location>,
+    /// A run of the same scenario that goes on in this one.
+    pub former: Option<Arc<Record>>,
 }
 
 /// What all steps of a run share.

@@ -20,8 +20,8 @@ use std::time::Duration;
 /// Finds the highest rate at which a load holds all bounds: nothing fails, the backlog does not grow, and `bounds` are met. Each rate is a load
 /// of its own, of which the first third only warms up; rates double until one does not hold, are halved in between, and the best one has
 /// to hold twice. A rate that cannot be judged, as where the machine was busy with something else, is tried twice more; what is found below
-/// it is then *at least* that. The topic is best one of its own. A search that was interrupted keeps what it tried for its report, and is
-/// not resumed: the next one begins anew.
+/// it is then *at least* that. The topic is best one of its own. A search that was interrupted keeps what it tried: `kscen run --resume RESULT`
+/// begins at the best rate of it that held, and measures everything that counts itself.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Search {
@@ -66,6 +66,8 @@ const PRECISION: f64 = 0.05;
 const SLACK: f64 = 0.01;
 /// And one that is gone so soon is none.
 const PROMPT: f64 = 0.25;
+/// The share of the time for which a rate is held that is measured; before it the load warms up.
+const MEASURED: f64 = 2.0 / 3.0;
 /// Rates that are tried at most, for the time limit.
 const MOST_TRIES: u32 = 40;
 
@@ -97,6 +99,11 @@ impl Step for Search {
         if self.hold() < Duration::from_secs(1) {
             cx.report("/hold", Problem::new("out-of-range", "a rate is held for at least 1s"));
         }
+        // What sends nothing always holds.
+        if self.from.0 > 0.0 && self.from.0 * self.hold().as_secs_f64() * MEASURED < 1.0 {
+            let text = "at `from` no message is due while the rate is held";
+            cx.report("/from", Problem::new("out-of-range", text).help("hold it for longer, or begin higher"));
+        }
         let facts = Step::facts(&*self.produce);
         self.bounds.check("/bounds", Produce::VERB, Produce::WORK, &facts.lacks, cx);
     }
@@ -106,8 +113,7 @@ impl Step for Search {
     }
 
     async fn run(&self, cx: &mut StepContext) -> Result<StepOutcome, StepError> {
-        let precision = self.precision.map_or(PRECISION, |share| share.0);
-        let mut hunt = Hunt::new(self.from.0, self.to.0, precision);
+        let mut hunt = self.hunt(cx);
         let (mut curve, mut hidden): (Vec<Tried>, String) = (Vec::new(), String::new());
         cx.prepared();
         while let Some(rate) = hunt.next() {
@@ -158,6 +164,19 @@ impl Step for Search {
 impl Search {
     fn hold(&self) -> Duration {
         self.hold.map_or(HOLD, |hold| hold.0)
+    }
+
+    /// The search from its beginning, or from where that of a former run got to.
+    fn hunt(&self, cx: &StepContext) -> Hunt {
+        let precision = self.precision.map_or(PRECISION, |share| share.0);
+        let former = cx.run.scenario.former.as_ref();
+        let tried = former.and_then(|record| Some(record.step(&cx.id)?.tried_rates())).unwrap_or_default();
+        let hunt = Hunt::resumed(self.from.0, self.to.0, precision, &tried);
+        if let (Some(former), Some(rate)) = (former.filter(|_| !tried.is_empty()), hunt.next()) {
+            let (rate, run) = (per_second(rate), &former.run.id);
+            cx.run.recorder.note(format!("{}: begins at {rate}, as the search of run {run} got there", cx.id));
+        }
+        hunt
     }
 
     /// What a rate came to.
@@ -229,4 +248,24 @@ fn outcome(hunt: &Hunt, curve: &[Tried], more: Option<&str>) -> StepOutcome {
 
 fn keep(error: StepError, hunt: &Hunt, curve: &[Tried]) -> StepError {
     error.after(outcome(hunt, curve, Some("the search was not over")))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::{PlanOptions, plans};
+    use crate::verbs::LANGUAGE;
+
+    #[test]
+    fn a_rate_at_which_nothing_is_due_is_no_beginning() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let codes = |from: &str| -> Vec<&'static str> {
+            let search = format!("search: {{ produce: {{ topic: t }}, from: {from}, to: 9/s, hold: 3s }}");
+            let file = folder.path().join("x.yaml");
+            std::fs::write(&file, format!("name: x\nchecks: none\nsteps:\n  - {search}\n")).expect("a file");
+            let problems = plans(&file, &LANGUAGE, &PlanOptions::default()).err().unwrap_or_default();
+            problems.iter().map(|problem| problem.code).collect()
+        };
+        assert_eq!(codes("18/m"), ["out-of-range"]);
+        assert_eq!(codes("1/s"), [""; 0]);
+    }
 }

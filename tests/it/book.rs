@@ -1,8 +1,10 @@
 //! The pages as a book: its contents list each page, links lead somewhere, and what pages show as scenarios can be used.
 
+use crate::comparing::{acknowledged, golden, store};
 use crate::goldens::{files, kscen, root};
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::Command;
 
 fn text(path: &Path) -> String {
     std::fs::read_to_string(path).expect("a page")
@@ -105,7 +107,8 @@ fn commands(page: &str) -> Vec<Vec<String>> {
         // Beside commands a console shows what they answer.
         let shown = match fence {
             Some("console") => line.strip_prefix("$ "),
-            Some(_) => Some(line.trim_start().trim_start_matches("$ ")),
+            // A workflow's step may be one command.
+            Some(_) => Some(line.trim_start().trim_start_matches("$ ").trim_start_matches("- run: ")),
             None => line.strip_prefix("    "),
         };
         let shown = shown.map(|shown| shown.trim_start_matches("target/release/"));
@@ -134,6 +137,42 @@ fn every_command_that_a_page_shows_is_understood() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     let shown = "text\n    kscen run a.yaml   # why\n```sh\n$ kscen fetch --kafka '>=4' > list\nkscen x\n```\nkscen is no command\n";
     assert_eq!(commands(shown), [vec!["run", "a.yaml"], vec!["fetch", "--kafka", ">=4"], vec!["x"]]);
+}
+
+/// The commands of a workflow's step, as its shell gets them.
+fn script(page: &str, step: &str) -> String {
+    let behind = page.split_once(&format!("- name: {step}\n")).expect("the step").1;
+    let lines = behind.split_once("run: |\n").expect("its commands").1;
+    let depth = |line: &str| line.len() - line.trim_start().len();
+    let own = depth(lines);
+    let lines: Vec<&str> = lines.lines().take_while(|line| depth(line) >= own).map(|line| &line[own..]).collect();
+    lines.join("\n")
+}
+
+#[test]
+fn the_nightly_recipe_keeps_its_first_night_and_fails_by_what_is_worse() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (at, summary) = (folder.path(), folder.path().join("summary.md"));
+    let shown = script(&text(&root().join("docs/ci.md")), "no worse than the first night that passed");
+    let script = shown.replace("target/release/kscen", env!("CARGO_BIN_EXE_kscen"));
+    let night = |acked| {
+        store(at, "results/night", &acknowledged(golden(), acked));
+        // As GitHub calls it.
+        let mut shell = Command::new("bash");
+        let output = shell.args(["-e", "-c", &script]).current_dir(at).env("GITHUB_STEP_SUMMARY", &summary).output();
+        let output = output.expect("bash starts");
+        let first = acknowledged(golden(), 1000).to_string();
+        assert!(text(&at.join("baseline/night/result.json")) == first, "it stays the first night");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    for (acked, code) in [(1000, 0), (1000, 0), (700, 1), (1000, 0)] {
+        let (ended, said) = night(acked);
+        assert_eq!(ended, Some(code), "{acked}: {said}");
+        let junit = text(&at.join("results/compare.xml"));
+        assert_eq!(junit.contains("<failure"), code == 1, "{junit}");
+    }
+    assert_eq!(text(&summary).matches("# Comparison").count(), 4);
+    assert!(text(&summary).contains("**WORSE** | load: acked | 1,000 | 700"), "{}", text(&summary));
 }
 
 /// Each recipe is a file that is checked with all others; here, that the page has them all, and no fewer than twenty.

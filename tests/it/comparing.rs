@@ -4,18 +4,18 @@ use crate::goldens::{Printed, kscen, root};
 use serde_json::Value;
 use std::path::Path;
 
-fn golden() -> Value {
+pub fn golden() -> Value {
     let text = std::fs::read_to_string(root().join("tests/goldens/record.json")).expect("a record");
     serde_json::from_str(&text).expect("JSON")
 }
 
-fn store(folder: &Path, name: &str, record: &Value) {
+pub fn store(folder: &Path, name: &str, record: &Value) {
     std::fs::create_dir_all(folder.join(name)).expect("a folder");
     std::fs::write(folder.join(name).join("result.json"), record.to_string()).expect("it can be written");
 }
 
 /// What its load had acknowledged.
-fn acknowledged(mut record: Value, count: u64) -> Value {
+pub fn acknowledged(mut record: Value, count: u64) -> Value {
     let steps = record["steps"].as_array_mut().expect("steps");
     let load = steps.iter_mut().find(|step| step["produced"].is_object()).expect("a load");
     load["produced"]["acked"] = count.into();
@@ -132,4 +132,20 @@ fn more_of_what_a_scenario_allows_is_not_worse() {
     store(folder, "after", &with(405, "fail"));
     let worse = compare(folder, &[]);
     assert!(worse.code == Some(1) && worse.stdout.contains("WORSE"), "{}", worse.stdout);
+}
+
+/// Baseline reports know a scenario by its file's name.
+#[test]
+fn a_scenario_in_whose_place_another_one_stands_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, file) in [("1", "payments/restart.yaml"), ("2", "orders/restart.yaml"), ("3", "orders/restart.yaml")] {
+        let mut record = golden();
+        record["run"]["file"] = file.into();
+        record["run"]["started"] = format!("2026-12-01T00:00:0{name}Z").into();
+        store(folder.path(), &format!("runs/{name}"), &record);
+    }
+    let printed = kscen(folder.path(), &["report", "--baseline", "runs", "--out", "out"]);
+    assert_eq!(printed.code, Some(0), "{}", printed.stderr);
+    let left_out: Vec<&str> = printed.stderr.lines().filter(|line| line.starts_with("left out")).collect();
+    assert!(left_out.len() == 1 && left_out[0].contains("payments/restart.yaml"), "{}", printed.stderr);
 }

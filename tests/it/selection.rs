@@ -70,6 +70,60 @@ fn a_run_can_end_with_the_first_failure_and_repeat_what_failed() {
     project.run(&["run", "--last-failed"]).exits(1).says("FAIL 1 check ").says("1 run ");
 }
 
+#[test]
+fn completions_know_what_a_project_has() {
+    let project = project();
+    project.write("scenarios/d-odd.yaml", "name: x\ntags: [\"$(touch made)\"]\nchecks: none\nsteps:\n  - wait: 1ms\n");
+    let offered = |words: &str| {
+        // As bash calls it.
+        let script = format!(
+            "source <(\"$0\" completions bash)\nCOMP_WORDS=(\"$0\" {words})\nCOMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))\n\
+             _kscen_of_project \"$0\" \"${{COMP_WORDS[-1]}}\" \"${{COMP_WORDS[-2]}}\"\necho \"${{COMPREPLY[@]}}\""
+        );
+        let output = project.shell(&script).output().expect("a shell");
+        assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    assert_eq!(offered("run --env q"), "quick");
+    assert_eq!(offered("list --exclude-tag ''"), "one quick set-up");
+    assert_eq!(offered("steps prod"), "produce");
+    assert!(offered("explain unknown-v").contains("unknown-verb"));
+    assert!(offered("run --fail").contains("--fail-fast"), "what it knows without a project");
+    assert!(!project.path("made").exists());
+}
+
+#[test]
+fn what_has_no_search_is_not_resumed() {
+    let project = project();
+    project.run(&["run", "-k", "first"]).exits(0);
+    for place in ["results", "nowhere"] {
+        project.run(&["run", "-k", "first", "--resume", place]).exits(2).says("in which a search has tried a rate");
+    }
+    assert_eq!(project.records().len(), 1);
+}
+
+/// A suite without the scenario that nobody could read is not the suite that was asked for.
+#[test]
+fn a_scenario_that_cannot_be_read_is_not_left_out_by_a_filter() {
+    let project = project();
+    for text in ["name: [\n", "name: Says it in a word\ntags: set-up\nchecks: none\nsteps:\n  - wait: 1ms\n"] {
+        project.write("scenarios/d-broken.yaml", text);
+        project.run(&["run", "--tag", "set-up"]).exits(2).says("d-broken.yaml");
+        project.run(&["list", "--tag", "set-up"]).says("scenarios/c-third.yaml");
+    }
+    assert_eq!(project.records().len(), 0);
+    project.run(&["run", "scenarois", "scenarios/c-third.yaml", "--tag", "set-up"]).exits(2).says("scenarois");
+}
+
+/// In a new project there is no folder of results yet.
+#[test]
+fn junit_goes_into_a_folder_that_is_not_there() {
+    let project = project();
+    project.run(&["run", "-k", "first", "--junit", "results/new/junit.xml"]).exits(0);
+    let junit = std::fs::read_to_string(project.path("results/new/junit.xml")).expect("it is there");
+    assert!(junit.contains("tests=\"1\""), "{junit}");
+}
+
 /// What Ctrl-C kept from beginning did not pass either.
 #[test]
 fn what_was_cut_off_is_repeated_with_what_failed() {
@@ -127,6 +181,32 @@ fn a_watched_scenario_runs_again_when_it_is_changed() {
     watching.until("after-it-was-changed").ctrl_c();
     let (status, shown) = watching.end();
     assert_eq!(status.code(), Some(130), "{shown}");
+}
+
+/// The project's file lies in a folder above.
+#[test]
+fn a_watched_scenario_runs_again_when_its_project_is_changed() {
+    let project = project();
+    project.write("below/watched.yaml", "name: Watched\nchecks: none\nsteps:\n  - wait: 1ms\n");
+    let file = project.path("kscen.yaml");
+    let script = "cd below && exec \"$0\" run --watch watched.yaml";
+    let mut shell = project.shell(script).stderr(std::process::Stdio::piped()).spawn().expect("a shell");
+    let mut said = std::io::BufReader::new(shell.stderr.take().expect("a pipe"));
+    let mut until = |text: &str| {
+        let mut line = String::new();
+        while !line.contains(text) {
+            line.clear();
+            let read = std::io::BufRead::read_line(&mut said, &mut line).expect("text");
+            assert!(read > 0, "`{text}` was never said");
+        }
+    };
+    until("waiting for a change");
+    std::fs::write(file, "default: other\nenvironments:\n  other: { mock: {} }\n").expect("it can be changed");
+    until("other: ");
+    until("waiting for a change");
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(shell.id()).expect("a process id"));
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("it is there");
+    assert_eq!(shell.wait().expect("it ends").code(), Some(143));
 }
 
 /// The results lie beside the scenario, in a folder of any name.

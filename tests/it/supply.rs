@@ -62,6 +62,18 @@ fn what_is_built_by_itself_is_pinned() {
     }
 }
 
+/// A volume would lie over the results in a folder that somebody mounts, and what belongs to one user another one does not trust.
+#[test]
+fn the_image_is_for_any_user_and_keeps_no_results_to_itself() {
+    let text = fs::read_to_string(root().join("Dockerfile")).expect("a file");
+    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    let has = |words: &str| lines.iter().any(|line| line.contains(words));
+    assert!(!has("VOLUME") && !has("--chown"), "{text}");
+    assert!(has("chmod -R a+rX /opt/kscen") && has("chmod 1777 /kscen/results /opt/kscen/cache/class-data"), "{text}");
+    let state = lines.iter().find_map(|line| line.strip_prefix("ENV XDG_STATE_HOME=")).expect("a place for state");
+    assert!(!state.starts_with("/tmp/kscen-"), "folders of that name are swept: {state}");
+}
+
 /// A program of that name in a folder.
 fn program(folder: &Path, name: &str, text: &str) {
     let path = folder.join(name);

@@ -12,7 +12,8 @@ pub struct DockerConfig {
     /// The compose file, for the commands that messages recommend; containers are found by label, not by this file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compose: Option<PathBuf>,
-    /// Name of the compose project: the `-p` of docker compose, by default the name of the compose file's folder.
+    /// Name of the compose project, as `docker compose ls` shows it. Compose takes it from `-p`, from `name:` in its file, or from the file's
+    /// folder.
     pub project: String,
     /// Which compose service plays which part, where its name does not say so: `kafka-1: broker`, `connect: debezium`.
     /// By default the services named kafka, kafka-1 …, controller-1 …, connect, postgres and kafka-ui.

@@ -82,7 +82,7 @@ impl BaselineSection {
             .max_by_key(|outcome| ["good", "warn", "bad"].iter().position(|tone| *tone == outcome.tone))
             .unwrap_or_else(OutcomeView::not_run);
         Self {
-            command: command(&file.unwrap_or_else(|| format!("scenarios/{}.yaml", expected.stem))),
+            command: command(&file.unwrap_or_else(|| format!("scenarios/{}.yaml", expected.stem)), None),
             title: expected.title,
             criterion: expected.criterion,
             behaviour: expected.behaviour,

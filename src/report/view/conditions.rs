@@ -43,7 +43,9 @@ pub(super) fn groups(record: &Record) -> Vec<ConditionGroup> {
                 ("scenario", record.run.file.clone()),
                 ("tags", record.run.tags.join(", ")),
                 ("kscen", record.run.kscen.clone()),
-            ],
+            ]
+            .into_iter()
+            .chain(record.run.commit.clone().map(|commit| ("commit", commit))),
         ),
         group(
             "Machine",

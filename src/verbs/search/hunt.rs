@@ -17,6 +17,10 @@ pub struct Hunt {
     confirmed: u32,
     /// How often nothing could be said of the rate that is next.
     untold: u32,
+    /// Where it begins anew, where what a former search got to does not hold.
+    bottom: Option<f64>,
+    /// What did not hold in a former search.
+    hint: Option<f64>,
 }
 
 /// How often a rate is tried again of which nothing could be said.
@@ -27,7 +31,34 @@ const STRIDE: f64 = 2.0;
 impl Hunt {
     /// Begins at `from`, and does not go beyond `to`.
     pub fn new(from: f64, to: f64, precision: f64) -> Self {
-        Self { to, precision, next: Some(from), held: Vec::new(), broke: None, hidden: None, confirmed: 0, untold: 0 }
+        Self {
+            to,
+            precision,
+            next: Some(from),
+            held: Vec::new(),
+            broke: None,
+            hidden: None,
+            confirmed: 0,
+            untold: 0,
+            bottom: None,
+            hint: None,
+        }
+    }
+
+    /// Begins where a former search got to, by what it tried and whether that held: at its best rate, and then at the next one that did not
+    /// hold. Both are tried as if nothing were known of them, and nothing else of it counts.
+    pub fn resumed(from: f64, to: f64, precision: f64, tried: &[(f64, bool)]) -> Self {
+        let anew = Self::new(from, to, precision);
+        let broke = tried.iter().filter(|(_, held)| !held).map(|(rate, _)| *rate).reduce(f64::min);
+        let held = tried.iter().filter(|(_, held)| *held).map(|(rate, _)| *rate);
+        let held = held.filter(|rate| (from..=to).contains(rate) && broke.is_none_or(|broke| *rate < broke));
+        match held.reduce(f64::max) {
+            Some(best) => {
+                let hint = broke.filter(|broke| *broke <= to);
+                Self { next: Some(best), bottom: Some(from), hint, ..anew }
+            }
+            None => anew,
+        }
     }
 
     /// The rate to try; `None` when the search is over.
@@ -89,13 +120,17 @@ impl Hunt {
         self.confirmed = u32::from(!self.held.is_empty());
     }
 
-    fn choose(&self) -> Option<f64> {
+    fn choose(&mut self) -> Option<f64> {
         let limit = [self.broke, self.hidden].into_iter().flatten().reduce(f64::min);
         match (self.best(), limit) {
-            (Some(best), None) if best < self.to => Some((best * STRIDE).min(self.to)),
+            (Some(best), None) if best < self.to => {
+                let hint = self.hint.take().filter(|hint| *hint > best);
+                Some(hint.unwrap_or_else(|| (best * STRIDE).min(self.to)))
+            }
             (Some(best), Some(broke)) if broke / best > 1.0 + self.precision => Some((best * broke).sqrt()),
             // The knee is looked at again: one good moment proves little.
             (Some(best), _) if self.confirmed < 2 => Some(best),
+            (None, Some(limit)) => self.bottom.take().filter(|bottom| *bottom < limit),
             _ => None,
         }
     }
@@ -124,6 +159,38 @@ mod tests {
             assert!(best <= limit && best > limit / 1.06, "{limit}: {best}");
             assert_eq!(tried.last(), Some(&best), "the best one is tried again at the end: {tried:?}");
             assert!(tried.len() < 20 && !hunt.is_open(), "{limit}: {tried:?}");
+        }
+    }
+
+    #[test]
+    fn a_search_that_is_resumed_measures_both_sides_of_the_knee_itself() {
+        let resumed = |limit: f64, tried: &[(f64, bool)]| {
+            let (mut hunt, mut seen) = (Hunt::resumed(100.0, 100_000.0, 0.05, tried), Vec::new());
+            while let Some(rate) = hunt.next() {
+                seen.push(rate);
+                assert!(seen.len() < 50, "{seen:?}");
+                hunt.tried(rate, rate <= limit);
+            }
+            (seen, hunt)
+        };
+        let (tried, former) = hunted(1_234.0, 100.0, 100_000.0);
+        let told: Vec<(f64, bool)> = tried.iter().map(|rate| (*rate, *rate <= 1_234.0)).collect();
+        // Whatever had become of the system since, and however far the former search had got.
+        let since = [(1_234.0, 0), (1_234.0, 5), (1_234.0, told.len()), (150.0, 9), (5_000.0, 9)];
+        for (limit, known) in since {
+            let (seen, hunt) = resumed(limit, &told[..known]);
+            let best = hunt.best().expect("a rate");
+            assert!(best <= limit && best > limit / 1.06, "{limit}: {seen:?}");
+            assert!(seen.iter().filter(|rate| **rate == best).count() >= 2, "the best one held twice: {seen:?}");
+            assert!(seen.iter().any(|rate| *rate > best && *rate <= best * 1.051), "and the next did not: {seen:?}");
+        }
+        let (whole, hunt) = resumed(1_234.0, &told);
+        assert!(whole.len() == 3 && hunt.best() == former.best(), "{whole:?}");
+        assert!(resumed(1_234.0, &told[..5]).0.len() < tried.len());
+        assert_eq!(resumed(50.0, &told).1.best(), None);
+        // What cannot be tried is no beginning.
+        for told in [[(50.0, true), (2e5, true)], [(400.0, true), (400.0, false)]] {
+            assert_eq!(Hunt::resumed(100.0, 100_000.0, 0.05, &told).next(), Some(100.0));
         }
     }
 

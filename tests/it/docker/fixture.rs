@@ -44,18 +44,7 @@ impl Project {
     /// Brings Kafka, PostgreSQL and Connect up; `None` where there is no engine, said aloud.
     pub(crate) fn up() -> Option<Self> {
         turns::most();
-        if !succeeds(&["docker", "version"]) {
-            return unable("no Docker engine answers; .ci/docker-engine installs and starts one");
-        }
         let images = ["kscen/kafka:3.6.1", "kscen/connect:3.6.1", "kscen/postgres:15"];
-        if let Some(image) = images.iter().find(|image| !succeeds(&["docker", "image", "inspect", image])) {
-            return unable(&format!("there is no image {image}; stack/build-images.sh builds it"));
-        }
-        let v2: &[&str] = &["docker", "compose"];
-        let commands = [v2, &["docker-compose"]];
-        let Some(compose) = commands.into_iter().find(|command| succeeds(&[command, &["version"][..]].concat())) else {
-            return unable("there is neither `docker compose` nor `docker-compose`");
-        };
         let [kafka, connect, postgres] = images;
         let variables = vec![
             ("KAFKA_IMAGE", kafka.to_owned()),
@@ -65,15 +54,49 @@ impl Project {
             ("CONNECT_PORT", free_port()),
             ("POSTGRES_PORT", free_port()),
         ];
+        Self::begin("stack/docker-compose.yml", &images, variables, &["kafka", "postgres", "connect"])
+    }
+
+    /// Brings the brokers of `stack/own-brokers.yml` up; `None` where there is no engine, said aloud.
+    pub(crate) fn own_brokers() -> Option<Self> {
+        turns::most();
+        let image = "kscen/kafka:3.6.1";
+        let variables = vec![
+            ("KAFKA_IMAGE", image.to_owned()),
+            ("BROKER_A_PORT", free_port()),
+            ("BROKER_B_PORT", free_port()),
+            ("BROKER_C_PORT", free_port()),
+        ];
+        Self::begin("stack/own-brokers.yml", &[image], variables, &[])
+    }
+
+    /// Brings these services of a compose file up, all of them where none is named.
+    fn begin(file: &str, images: &[&str], variables: Vec<(&'static str, String)>, services: &[&str]) -> Option<Self> {
+        if !succeeds(&["docker", "version"]) {
+            return unable("no Docker engine answers; .ci/docker-engine installs and starts one");
+        }
+        if let Some(image) = images.iter().find(|image| !succeeds(&["docker", "image", "inspect", image])) {
+            return unable(&format!("there is no image {image}; stack/build-images.sh builds it"));
+        }
+        let v2: &[&str] = &["docker", "compose"];
+        let commands = [v2, &["docker-compose"]];
+        let Some(compose) = commands.into_iter().find(|command| succeeds(&[command, &["version"][..]].concat())) else {
+            return unable("there is neither `docker compose` nor `docker-compose`");
+        };
         let project = Self {
             name: format!("kscen-test-{}-{}", std::process::id(), PROJECTS.fetch_add(1, Ordering::Relaxed)),
             compose: compose.to_vec(),
-            file: Path::new(env!("CARGO_MANIFEST_DIR")).join("stack/docker-compose.yml"),
+            file: Path::new(env!("CARGO_MANIFEST_DIR")).join(file),
             variables,
         };
-        let output = project.compose(&["up", "-d", "kafka", "postgres", "connect"]);
+        let output = project.compose(&[&["up", "-d"][..], services].concat());
         assert!(output.status.success(), "compose up: {}", String::from_utf8_lossy(&output.stderr));
         Some(project)
+    }
+
+    /// The port that a variable of the compose file says.
+    pub(crate) fn port(&self, variable: &str) -> &str {
+        self.variables.iter().find(|(known, _)| *known == variable).map(|(_, port)| port.as_str()).unwrap_or_default()
     }
 
     pub(crate) fn compose(&self, arguments: &[&str]) -> Output {
@@ -89,18 +112,15 @@ impl Project {
 
     /// A `kscen.yaml` whose environment `docker` is this project.
     pub(crate) fn project_file(&self) -> String {
-        let port = |name: &str| {
-            self.variables.iter().find(|(known, _)| *known == name).map(|(_, port)| port.as_str()).unwrap_or_default()
-        };
         format!(
             "environments:\n  docker:\n    docker: {{ project: {}, compose: \"{}\" }}\n    \
              kafka: {{ bootstrap: \"127.0.0.1:{}\" }}\n    connect: {{ url: \"http://127.0.0.1:{}\" }}\n    \
              postgres: {{ url: \"postgres://postgres:postgres@127.0.0.1:{}/app\" }}\n",
             self.name,
             self.file.display(),
-            port("KAFKA_PORT"),
-            port("CONNECT_PORT"),
-            port("POSTGRES_PORT"),
+            self.port("KAFKA_PORT"),
+            self.port("CONNECT_PORT"),
+            self.port("POSTGRES_PORT"),
         )
     }
 
