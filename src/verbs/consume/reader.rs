@@ -154,8 +154,8 @@ impl Reader {
     /// Whether no open transaction holds back the end of the log, as it was when that was asked for.
     pub fn is_whole(&self) -> bool {
         self.state().is_some_and(|state| match &*state {
-            State::Running(job) => job.account(holds_nothing_back),
-            State::Over(account) => holds_nothing_back(account),
+            State::Running(job) => job.account(|account| account.held_back().is_empty()),
+            State::Over(account) => account.held_back().is_empty(),
             State::Lost => false,
         })
     }
@@ -316,10 +316,6 @@ impl Members for Reader {
             }
         })
     }
-}
-
-fn holds_nothing_back(account: &ReaderAccount) -> bool {
-    account.held_back().is_empty()
 }
 
 fn refused(error: StepError) -> FaultError {
