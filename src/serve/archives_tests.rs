@@ -23,8 +23,7 @@ fn manifest() -> Manifest {
 fn an_archive_whose_manifest_is_cut_off_is_not_shown_as_it_was() {
     let root = tempfile::tempdir().expect("a folder");
     let verified = VerifiedArchives::read(ServeState::open(&root.path().join("state")).expect("free")).0;
-    let archives =
-        Archives::new(root.path().join("archives").to_str().expect("text"), Identities::default(), verified);
+    let archives = Archives::new(root.path().join("archives").to_str().expect("text"), Identities::default(), verified);
     let archive = Archive::create(archives.store("one").expect("a place"), ID).expect("made");
     archive.commit(&manifest()).expect("written");
     let state = || archives.show("one").expect("a name").expect("it is there").state;

@@ -41,7 +41,10 @@ pub(super) async fn check(
     if *wanted == RestoredGroups::All && topics.iter().any(|(manifest, _)| !manifest.groups_complete) {
         listener.warn(UNSEEN);
     }
-    topics.iter().filter_map(|(manifest, topic)| left_out(manifest, topic, wanted)).for_each(|words| listener.warn(words));
+    topics
+        .iter()
+        .filter_map(|(manifest, topic)| left_out(manifest, topic, wanted))
+        .for_each(|words| listener.warn(words));
     if names.is_empty() {
         return Ok(());
     }

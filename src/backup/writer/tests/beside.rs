@@ -124,6 +124,10 @@ fn what_a_pruning_lets_go_of_meanwhile_is_no_damage() {
         let archive = beside(&store, before, work);
         let report = verify(&archive, level, 1).unwrap();
         assert!(!folder.path().join(&first).exists(), "it has come to that");
-        assert_eq!((report.problems, report.manifest), (vec![], archive.numbers().unwrap().last().copied()), "{level:?}");
+        assert_eq!(
+            (report.problems, report.manifest),
+            (vec![], archive.numbers().unwrap().last().copied()),
+            "{level:?}"
+        );
     }
 }
