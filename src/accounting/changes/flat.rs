@@ -187,10 +187,7 @@ impl<'a> ChangeLedger<'a> {
         match (lsn, op) {
             (Some(lsn), Some(Op::Create | Op::Update | Op::Delete)) => {
                 told.lsn = Some(lsn);
-                if self.lanes[lane].scope.rules.buries_twice(flat) {
-                    // What comes behind a row is the first of a delete.
-                    self.is_second(lane, histories, read, &identity);
-                }
+                self.goes_on(lane, histories, read, &identity, lsn);
                 self.streamed(lane, &told, Snapshot::No);
             }
             _ => {
@@ -263,6 +260,18 @@ impl<'a> ChangeLedger<'a> {
         let place = self.place_of(lane, histories, read, key);
         let history = place.and_then(|place| histories.rows.get_mut(&place));
         history.is_some_and(|history| std::mem::take(&mut history.buried))
+    }
+
+    /// A row with its position: what tells no position is looked for behind its change, and the next record without value is the first of a delete.
+    fn goes_on(&self, lane: usize, histories: &mut Histories<'a>, read: &ReadEvent, key: &RowValues, lsn: Lsn) {
+        let place = self.place_of(lane, histories, read, key);
+        let Some(history) = place.and_then(|place| histories.rows.get_mut(&place)) else { return };
+        history.buried = false;
+        let of = |index: &usize| self.lanes[lane].entries[*index].change.lsn;
+        let until = history.entries.partition_point(|index| of(index) <= lsn);
+        if let Some(own) = history.entries[..until].last().filter(|index| of(index) == lsn) {
+            history.shown = Some(*own);
+        }
     }
 
     /// Whether records of a lane can only be of changes in the account: its connector was made behind the account's beginning.
