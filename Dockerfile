@@ -45,7 +45,7 @@ COPY --from=fetched /opt/kscen /opt/kscen
 COPY kscen.yaml /kscen/kscen.yaml
 COPY scenarios /kscen/scenarios
 COPY schemas /kscen/schemas
-RUN mkdir -p /kscen/results /opt/kscen/cache/class-data && chmod 1777 /kscen/results /opt/kscen/cache/class-data \
+RUN mkdir -p /kscen/results /opt/kscen/cache/class-data && chmod 1777 /kscen/results /opt/kscen/cache/class-data /kscen \
  && chmod -R a+rX,go-w /kscen/kscen.yaml /kscen/scenarios /kscen/schemas
 # A user without a name has no home.
 ENV XDG_STATE_HOME=/tmp/state-of-kscen

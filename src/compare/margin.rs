@@ -54,6 +54,8 @@ const MARGINS: &[(&str, Margin)] = &[
     ("recovery_time", Margin { share: 0.3, absolute: 1.0 }),
     ("lag_recovery_time", Margin { share: 0.3, absolute: 2.0 }),
     ("max_lag", Margin { share: 1.0, absolute: 1000.0 }),
+    // A drain ends at whatever is below its bound.
+    ("lag_after", Margin { share: 1.0, absolute: 1000.0 }),
     ("rebalances", Margin { share: 0.0, absolute: 1.0 }),
     ("data_rate", Margin { share: 0.15, absolute: 0.0 }),
     // A search comes within its own precision.

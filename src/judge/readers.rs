@@ -104,10 +104,16 @@ pub(super) fn piped(
     }
 }
 
+/// A reader that has read nothing for so long before a fault, and never waited so long before, is one that nobody writes to, in seconds.
+const SILENT: f64 = 5.0;
+
 /// A reader of what a program under test makes of a load, after a fault on the brokers of both: with its first message, where it had to wait
 /// for that longer than it did before.
 pub(super) fn programmed(record: &Record, load: &StepRecord, report: &ConsumeReport, course: &Course) -> Recovered {
-    let usual = longest_wait(report, course.effective);
+    let (usual, silent) = waits(report, course.effective);
+    if silent > usual.max(SILENT) {
+        return Recovered::NotConcerned;
+    }
     match piped(record, load, report, course, true) {
         Recovered::At(at) | Recovered::Never(at) | Recovered::NotYet(at) if at - course.undone <= usual => {
             Recovered::NotConcerned
@@ -116,8 +122,8 @@ pub(super) fn programmed(record: &Record, load: &StepRecord, report: &ConsumeRep
     }
 }
 
-/// The longest time between two messages of a reader up to a time of the run, in seconds.
-fn longest_wait(report: &ConsumeReport, until: f64) -> f64 {
+/// The longest time between two messages of a reader up to a time of the run, and how long it had read nothing by then, in seconds.
+fn waits(report: &ConsumeReport, until: f64) -> (f64, f64) {
     let (mut last, mut longest): (Option<f64>, f64) = (None, 0.0);
     for slice in report.timeline.iter().filter(|slice| slice.sample.read > 0) {
         let (from, to) = (seconds_of(slice.start_us), seconds_of(slice.end_us));
@@ -127,7 +133,7 @@ fn longest_wait(report: &ConsumeReport, until: f64) -> f64 {
         longest = longest.max(last.map_or(0.0, |last| from - last));
         last = Some(to);
     }
-    longest
+    (longest, last.map_or(0.0, |last| until - last))
 }
 
 #[cfg(test)]
@@ -209,6 +215,7 @@ mod tests {
         assert!(broker(vec![fed(), program(), reading("out", &[5], &[])]).is_open());
         assert!(is(&broker(vec![fed(), program(), reading("out", &[3, 5, 14], &[])]), 4.0));
         assert!(is(&broker(vec![fed(), program(), reading("out", &[1, 5, 12], &[])]), 0.0), "it writes only so often");
+        assert!(is(&broker(vec![fed(), program(), reading("errors", &[1, 2], &[])]), 0.0), "nobody wrote it any more");
         assert!(is(&broker(vec![fed(), reading("out", &[5, 14], &[])]), 0.0), "others write it, and nobody knows when");
     }
 }

@@ -113,8 +113,12 @@ pub(super) fn of_url(url: &str, found: &mut Vec<(String, String)>) {
 
 /// What the other form of PostgreSQL's addresses has as passwords: `host=… password = 'a word'`.
 fn passwords(address: &str) -> Vec<String> {
-    let all = if address.contains("://") { Vec::new() } else { assignments(address, char::is_whitespace) };
-    all.into_iter().filter(|(name, _)| *name == "password").map(|(_, value)| value).collect()
+    if address.contains("://") {
+        let words = address.split_whitespace().filter_map(|word| word.strip_prefix("password="));
+        return words.map(|password| password.trim_matches(['"', '\'']).to_owned()).collect();
+    }
+    let all = assignments(address, char::is_whitespace).into_iter();
+    all.filter(|(name, _)| *name == "password").map(|(_, value)| value).collect()
 }
 
 /// Names and the values that are given to them, which end with one of these letters, or with a quotation mark: as they are written, and as they are
@@ -131,7 +135,9 @@ fn assignments(text: &str, ends: fn(char) -> bool) -> Vec<(&str, String)> {
             found.push((name, written.to_owned()));
         }
         found.push((name, meant));
-        at = text.len() - rest.len() + length;
+        // Behind a blank it may as well be the next name, of a value that is empty.
+        let may_be_next = rest.len() < text.len() - equals - 1 && !rest.starts_with(['"', '\'']);
+        at = text.len() - rest.len() + if may_be_next { 0 } else { length };
     }
     found
 }
@@ -218,6 +224,8 @@ mod tests {
                 "sasl.oauthbearer.config": "principal=anna,clientSecret=three-pass;scope=x"
             } },
             "vars": {
+                "beside": "host=db password=fourth-pass application_name=https://ci/job/7",
+                "empty": "scope= password=fifth-pass",
                 "plain": "host=db password=it\\'s,pass;word port=5432", "quoted": "password='do not \\'tell\\'' host=db"
             }
         });
@@ -226,6 +234,8 @@ mod tests {
             ("my secret pass", "***"),
             ("two word pass", "***"),
             ("three-pass", "***"),
+            ("fourth-pass", "***"),
+            ("fifth-pass", "***"),
             ("it's,pass;word", "***"),
             ("it\\'s,pass;word", "***"),
             ("do not 'tell'", "***"),

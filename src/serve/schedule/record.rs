@@ -156,7 +156,8 @@ impl ScheduleRecord {
         *ahead = (!moments.is_empty()).then_some(since);
         if ahead.is_some() && now.duration_since(since) >= PATIENCE {
             *ahead = None;
-            moments.into_iter().for_each(|moment| *moment = now.as_millisecond());
+            // What was due since then is found, and told, by this very look.
+            moments.into_iter().for_each(|moment| *moment = since.as_millisecond());
         }
     }
 
@@ -354,7 +355,7 @@ mod tests {
         let waits = ScheduleRecord { ahead: Some(at("10T12:00:00")), ..noted };
         assert_eq!(record, waits, "the present time may be the wrong one");
         assert!(!record.look(&table, at("10T12:15:00"), up));
-        let right = at("10T12:15:00").as_millisecond();
+        let right = at("10T12:00:00").as_millisecond();
         let last = record.last.as_ref().map(|last| (last.due, last.ended));
         assert_eq!((record.last_success, last, record.gaps[0].last), (Some(right), Some((right, right)), right));
         assert!(record.look(&table, at("11T03:00:00"), up));
@@ -364,6 +365,17 @@ mod tests {
         assert!(!record.look(&table, at("11T02:59:30"), up));
         assert!(!record.look(&table, at("11T03:00:10"), up));
         assert_eq!((record.succeeded, record.missed), (2, 0));
+    }
+
+    #[test]
+    fn what_was_due_while_a_clock_was_in_doubt_is_told() {
+        let (table, up) = (Timetable::new("*/10 * * * *", None).expect("a timetable"), at("10T11:00:00"));
+        let mut record = ScheduleRecord::default();
+        record.begin(&table, at("10T13:00:00"));
+        assert!(!record.look(&table, at("10T12:00:00"), up));
+        assert!(!record.look(&table, at("10T12:15:00"), up));
+        assert_eq!((record.missed, record.gaps[0].first), (1, at("10T12:10:00").as_millisecond()));
+        assert!(record.look(&table, at("10T12:20:00"), up));
     }
 
     #[test]

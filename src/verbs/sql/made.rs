@@ -97,7 +97,21 @@ fn certain(statements: &[String]) -> Vec<Resource> {
     if statements.iter().any(|words| BACK.iter().any(|back| starts_with(words, back))) {
         return Vec::new();
     }
-    statements.iter().filter_map(|words| created(words)).collect()
+    statements.iter().flat_map(|words| parts(words)).filter_map(|words| created(&words)).collect()
+}
+
+/// The statements of a block that takes one way only; of any other statement itself.
+fn parts(words: &str) -> Vec<String> {
+    // Comments of a block are still in it, and what stands in a text is not run.
+    const OTHER_WAYS: [&str; 10] =
+        [" then ", " loop ", "exception", "return", "exit", "rollback", "execute", "raise", "--", "/*"];
+    let lower = words.to_ascii_lowercase();
+    let body = lower.strip_prefix("do $$ begin ").map(|rest| rest.trim_end_matches([';', '$', ' ']));
+    let body = body.and_then(|rest| rest.strip_suffix("end"));
+    match body.filter(|_| !OTHER_WAYS.iter().any(|way| lower.contains(way))) {
+        Some(body) => body.split(';').map(|part| part.trim().replacen("perform ", "select ", 1)).collect(),
+        None => vec![words.to_owned()],
+    }
 }
 
 fn starts_with(words: &str, start: &str) -> bool {
@@ -206,6 +220,9 @@ mod tests {
         }
         let quoted = sql("CREATE  PUBLICATION Shop FOR TABLE a;\nCREATE PUBLICATION \"Store\"", "[]");
         assert_eq!(quoted.certain, [publication("shop"), publication("Store")]);
+        let block =
+            sql("do $$ begin\n drop publication if exists shop; create publication shop for table a; end $$;", "[]");
+        assert_eq!(block.certain, [publication("shop")]);
         // One that could not be dropped would be taken for the run's.
         for careful in [
             format!("{drop_slot} and not active;\n{make_slot} where not exists (select from pg_replication_slots)"),

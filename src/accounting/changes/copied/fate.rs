@@ -15,7 +15,7 @@ const OF_A_SNAPSHOT: &str =
     "the publication has the row no more, and a snapshot, which takes every row, may have read it";
 const OF_ANOTHER: &str = "the table has the row as it never was, and its last change is another step's";
 
-impl CopyLedger<'_> {
+impl<'a> CopyLedger<'a> {
     /// One row of the source and what the table shows of it.
     pub(super) fn row(&mut self, key: &str, steps: &[SourceStep<'_>], shown: TableShows) {
         if let (TableShows::Nothing, Some(reason)) = (&shown, &self.untold) {
@@ -50,6 +50,11 @@ impl CopyLedger<'_> {
         }
     }
 
+    /// The setting by which values of the table may be others than the source's.
+    fn doubt(&self) -> Option<&'a str> {
+        self.copy.may_change.or(self.copy.changes)
+    }
+
     /// A row whose last change that has to come is the senders'.
     fn own(&mut self, key: &str, steps: &[SourceStep<'_>], place: usize, owed: &Owed, shown: TableShows) {
         let step = &steps[place];
@@ -71,8 +76,8 @@ impl CopyLedger<'_> {
             _ if step.published.is_some() && step.deletes() && !self.has_streamed(step) => {
                 self.result.gap(Some(self.copy.source), OF_A_SNAPSHOT, 1, 1);
             }
-            TableShows::Never(_) | TableShows::Before if self.copy.may_change.is_some() && !step.deletes() => {
-                let reason = self.copy.may_change.unwrap_or_default();
+            TableShows::Never(_) | TableShows::Before if self.doubt().is_some() && !step.deletes() => {
+                let reason = self.doubt().unwrap_or_default();
                 self.result.gap(Some(self.copy.source), reason, 1, 1);
             }
             TableShows::Never(difference) if !step.deletes() => self.damaged(step, &difference),
@@ -98,7 +103,7 @@ impl CopyLedger<'_> {
         let step = &steps[place];
         let unknown = match shown {
             TableShows::Never(_) => Some(OF_ANOTHER),
-            TableShows::Before => self.copy.may_change,
+            TableShows::Before => self.doubt(),
             _ => None,
         };
         if let Some(reason) = unknown {

@@ -147,13 +147,25 @@ impl TableColumns {
                 Err(words) => difference = difference.or(Some(words)),
             }
         }
-        // Who changes values has changed these, of the last state that the row can have.
-        if changes.is_some()
-            && let Some((place, cells)) = states(false).find_map(|(place, _)| Some((place, whole(steps, place)?)))
-            && let Ok((compared, skipped)) =
-                self.compare((scope, rows), &steps[place].change.relation, &cells, row, changes)
-        {
-            return TableShows::State { place, compared, skipped };
+        // Who changes values has changed these, if the last state agrees in more of the others than each other one.
+        if changes.is_some() {
+            let mut fits: Vec<(u32, usize, Vec<(String, String)>)> = states(false)
+                .chain(states(true))
+                .filter_map(|(place, step)| {
+                    let cells = whole(steps, place)?;
+                    let held = self.compare((scope, rows), &step.change.relation, &cells, row, changes);
+                    held.ok().map(|(compared, skipped)| (compared, place, skipped))
+                })
+                .collect();
+            fits.sort_by_key(|(compared, ..)| std::cmp::Reverse(*compared));
+            let alone = !fits.is_empty() && fits.get(1).is_none_or(|(second, ..)| fits[0].0 > *second);
+            if alone && steps[0].change.op == RowOp::Insert {
+                let (compared, place, skipped) = fits.swap_remove(0);
+                if states(false).next().is_some_and(|(last, _)| last == place) {
+                    return TableShows::State { place, compared, skipped };
+                }
+            }
+            return TableShows::Before;
         }
         // A row that was there before the account began may be as it was then.
         match difference {
