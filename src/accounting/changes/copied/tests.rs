@@ -283,8 +283,26 @@ fn a_key_that_the_table_has_as_text_is_found() {
 
 #[test]
 fn what_a_sink_may_drop_or_change_is_neither_lost_nor_corrupted() {
-    let world = world(&mut StdRng::seed_from_u64(7));
-    let whole = copied(&world, world.transactions.len());
+    // Rows that were only inserted: nothing but the value that is masked would tell changes of them apart.
+    let histories = |world: &World, rows: &TableRows| {
+        let ops = |row: &Vec<ColumnValue>| {
+            let changes = world.transactions.iter().flat_map(|transaction| &transaction.changes);
+            let is_of = |change: &&RowChange| {
+                [&change.before, &change.after].into_iter().flatten().any(|cells| cells.first() == row.first())
+            };
+            changes.filter(is_of).map(|change| change.op).collect::<Vec<_>>()
+        };
+        rows.rows.iter().map(ops).collect::<Vec<_>>()
+    };
+    let (once, twice) = ([RowOp::Insert], [RowOp::Insert, RowOp::Update]);
+    let found = (0..500).find_map(|seed| {
+        let world = world(&mut StdRng::seed_from_u64(seed));
+        let whole = copied(&world, world.transactions.len());
+        let histories = histories(&world, &whole);
+        let inserted = histories.iter().position(|ops| ops[..] == once)?;
+        Some((inserted, histories.iter().position(|ops| ops[..] == twice)?, world, whole))
+    });
+    let (inserted, updated, world, whole) = found.expect("such a history");
     let settled = |rows: &TableRows, [may_drop, changes, may_change]: [Option<&str>; 3]| {
         let rules = rules(&[], PublicationFacts::Unknown);
         let connector = ScopedConnector::of(&rules);
@@ -299,28 +317,16 @@ fn what_a_sink_may_drop_or_change_is_neither_lost_nor_corrupted() {
     assert_eq!((faults(&dropped), dropped.sheet.unjudged), (vec![], 1));
     assert_eq!(settled(&whole, [Some("a filter"), None, None]).unjudged, [], "rows that are gone may be gone");
     let mut masked = whole.clone();
-    // A row that was only inserted: nothing but this value would tell changes of it apart.
-    let changes = || world.transactions.iter().flat_map(|transaction| &transaction.changes);
-    let is_of = |change: &RowChange, row: &[ColumnValue]| {
-        [&change.before, &change.after].into_iter().flatten().any(|cells| cells.first() == row.first())
-    };
-    let once = whole.rows.iter().position(|row| changes().filter(|change| is_of(change, row)).count() == 1);
-    let updated = whole.rows.iter().position(|row| {
-        changes().filter(|change| is_of(change, row)).map(|change| change.op).eq([RowOp::Insert, RowOp::Update])
-    });
-    masked.rows[once.expect("such a row")][1] = ColumnValue::Text("***".into());
+    masked.rows[inserted][1] = ColumnValue::Text("***".into());
     assert_eq!(faults(&settled(&masked, [None; 3])), [(RowClass::WrongContent, 1)]);
-    if let Some(updated) = updated {
-        let mut two = whole.clone();
-        two.rows[updated][1] = ColumnValue::Text("***".into());
-        let result = settled(&two, [None, Some("a mask"), None]);
-        assert_eq!((faults(&result), result.sheet.unjudged), (vec![], 1), "which state it is, nobody knows");
-    }
+    let mut two = whole.clone();
+    two.rows[updated][1] = ColumnValue::Text("***".into());
+    let result = settled(&two, [None, Some("a mask"), None]);
+    assert_eq!((faults(&result), result.sheet.unjudged), (vec![], 1), "which state it is, nobody knows");
     let changed = settled(&masked, [None, Some("a mask"), None]);
-    assert_eq!(
-        (faults(&changed), changed.values_not_compared, changed.sheet.once),
-        (vec![], 1, whole.rows.len() as u64)
-    );
+    let clean = settled(&whole, [None; 3]);
+    assert_eq!((faults(&changed), changed.values_not_compared), (vec![], 1));
+    assert_eq!(changed.sheet.once, clean.sheet.once);
     assert_eq!(changed.not_compared[0].reason, "a mask");
     // Of somebody of whom nobody knows whether it writes this table.
     let doubtful = settled(&masked, [None, None, Some("a mask")]);
