@@ -42,21 +42,16 @@ cases! {
         k21_lost_and_doubled
         k23_reader_behind_everything
         k25_everything_aborted
-        k26_cut_inside_a_delay
         k27_two_kills_at_once
         k28_copies_by_another_key
         k29_group_of_two_one_idle
-        k30_during_a_fault_that_never_was
-        k31_pauses_in_each_other
         k32_phases_after_the_load
         k40_two_readers_that_cannot_finish
         k42_fenced_in_short_transactions
         k44_properties_past_the_words
         k48_deleted_is_not_superseded
         k49_recovery_of_a_load_that_met_nothing
-        k50_idle_members_of_the_new_protocol
         k54_only_under_another_key
-        k55_recreated_under_a_committed_reader
         k56_refused_otherwise
         k57_read_on_after_a_check
         k58_union_of_two_groups
@@ -89,7 +84,6 @@ cases! {
         p48_large_messages
         p49_log_append_time
         p50_pipeline_copy
-        p51_auto_created
         p52_existing_topic
         s_denied_as_expected
         s_existing_topic
@@ -100,7 +94,6 @@ cases! {
         u_short_pause
         v01_deleted_before_read
         v02_segments_gone
-        v03_at_most_once_reads_nothing
         v03b_at_most_once_reads_nothing
         v04_class_disables_guarantee
         v05_second_sender_unjudged
@@ -110,25 +103,19 @@ cases! {
         v12_retries_duplicate
         v14_log_truncated
         v15_overlapping_cuts
-        v17_dies_while_paused
         v18_crash_unasked
-        v18b_crash_unasked_kept
-        v19_fault_before_and_after_load
         v20_guarantee_without_reader
         v20b_guarantee_without_reader
         v21_lag_recovery
-        v21b_lag_recovery
         v22_until_count_of_different
         v23b_lag_of_no_group
         v24_two_senders_one_skipped
         v24b_sender_skipped_delivery_alone
         v25_frozen_generator
-        v25b_frozen_generator
         v26_faults_on_nobody
         v28_retried_expect
         v29_daemon_keeps_pipe
         v30_keys_of_many_types
-        v42_short_faults
         v43_deleted_while_away
         v44_two_members_two_steps
         v44c_two_members_two_steps
@@ -151,11 +138,8 @@ cases! {
         v60m_guarantee_partial
         v60n_mods
         v60o_bounds
-        v61_woken_for_good
         v64_count_never_comes
-        v67_unclean_names
         v69_dead_stack
-        v70_kill_inside_pause
         v71_pipeline_same_keys
         v72_guarantee_elsewhere
     ;
@@ -172,17 +156,40 @@ cases! {
         c_woken_by_another_hand
         k07_retention_by_another_hand
         k22_connect_dies_unasked
+        k26_cut_inside_a_delay
+        k30_during_a_fault_that_never_was
+        k31_pauses_in_each_other
         k41_pauses_of_nobody
         k43_static_members_of_the_new_protocol
         k45_paused_for_a_moment
         k46_two_of_three_cut_off
         k47_static_member_killed_in_the_new_protocol
+        k50_idle_members_of_the_new_protocol
         k51_offsets_of_a_connector_reset
         k52_columns_change_while_rows_flow
         k53_rows_before_a_connector_without_snapshot
+        k55_recreated_under_a_committed_reader
         k62_writer_that_no_check_names
         k94_count_behind_an_open_transaction
         k97_a_count_that_strangers_have
+        p01_toast
+        p12_no_key_full
+        p13_key_update
+        p15_add_column
+        p17_upper_case_table
+        p18_truncate
+        p19_create_and_fill
+        p20_created_while_streaming
+        p22_all_types
+        p23_incremental_snapshot
+        p24_big_transaction
+        p37_quota
+        p42_many_partitions
+        p43_many_members
+        p44_compression
+        p46_no_offsets_topic
+        p51_auto_created
+        p61_leaf_partitions
         r02_decimal_string
         r04_time_key
         r05_unwrap
@@ -210,23 +217,6 @@ cases! {
         r62b_added_partitions_unread
         r63_long_names
         r64_slot_lag
-        p01_toast
-        p12_no_key_full
-        p13_key_update
-        p15_add_column
-        p17_upper_case_table
-        p18_truncate
-        p19_create_and_fill
-        p20_created_while_streaming
-        p22_all_types
-        p23_incremental_snapshot
-        p24_big_transaction
-        p37_quota
-        p42_many_partitions
-        p43_many_members
-        p44_compression
-        p46_no_offsets_topic
-        p61_leaf_partitions
         s_new_group_protocol
         u_cdc_paused_and_restarted
         u_connect_dead
@@ -235,9 +225,15 @@ cases! {
         u_killed_reader
         u_killed_reader_checked_late
         u_search_under_a_quota
+        v03_at_most_once_reads_nothing
         v07_partitions_added
         v09_offsets_reset
+        v17_dies_while_paused
+        v18b_crash_unasked_kept
+        v19_fault_before_and_after_load
+        v21b_lag_recovery
         v23_group_nowhere
+        v25b_frozen_generator
         v27_cut_of_the_dead
         v31_changes_of_all_kinds
         v32_outside_writers
@@ -247,6 +243,7 @@ cases! {
         v38_slot_invalidated
         v39_unaccounted_table
         v40_killed_at_nasty_instants
+        v42_short_faults
         v44b_two_members_two_steps
         v45_unclean_election
         v46_many_partitions
@@ -257,9 +254,12 @@ cases! {
         v54_millions_deleted
         v55_connector_paused_twice
         v57_unknown_outcomes
+        v61_woken_for_good
         v62_other_forms
         v66_retried_sql
+        v67_unclean_names
         v68_millions_in_three_copies
+        v70_kill_inside_pause
     ;
 }
 
