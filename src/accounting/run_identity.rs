@@ -5,6 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
+/// By group and topic: the partitions of each member.
+type Groups = BTreeMap<(String, String), BTreeMap<Member, BTreeSet<i32>>>;
+
 /// The run's nonce and, for each of its producers, how many messages it has handed over so far.
 ///
 /// Producers raise their count *before* a message can reach the broker, so a reader can tell at
@@ -14,7 +17,7 @@ pub struct RunIdentity {
     nonce: u64,
     producers: RwLock<Vec<Registered>>,
     /// Which partitions the members hold, over all steps of the run, by group and topic.
-    groups: Mutex<BTreeMap<(String, String), BTreeMap<Member, BTreeSet<i32>>>>,
+    groups: Mutex<Groups>,
     /// The step to which each partition of a topic was given last, by group and topic.
     given: Mutex<BTreeMap<(String, String), BTreeMap<i32, String>>>,
     /// How far the readers of each group and topic have come, by their steps.
@@ -71,7 +74,7 @@ impl RunIdentity {
         producers.get(usize::from(producer)).is_some_and(|registered| registered.topic == topic)
     }
 
-    fn groups(&self) -> MutexGuard<'_, BTreeMap<(String, String), BTreeMap<Member, BTreeSet<i32>>>> {
+    fn groups(&self) -> MutexGuard<'_, Groups> {
         lock(&self.groups)
     }
 

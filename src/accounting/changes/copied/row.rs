@@ -149,7 +149,7 @@ impl TableColumns {
         }
         // Who changes values has changed these, if the last state agrees in more of the others than each other one.
         if changes.is_some() {
-            let mut fits: Vec<(u32, usize, Vec<(String, String)>)> = states(false)
+            let mut fits: Vec<_> = states(false)
                 .chain(states(true))
                 .filter_map(|(place, step)| {
                     let cells = whole(steps, place)?;

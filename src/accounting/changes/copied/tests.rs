@@ -205,6 +205,9 @@ fn columns_that_are_masked_left_out_or_of_another_type_are_counted_not_compared(
     assert_eq!((faults(&result), result.values_not_compared), (vec![], rows.rows.len() as u64));
 }
 
+/// What becomes of the table, settings, and what is said.
+type SinkCase<'a> = (&'a dyn Fn(&mut TableRows), &'a [(&'a str, &'a str)], &'a str);
+
 /// What is not found by a key that the table has in another form, or not at all, may be there.
 #[test]
 fn rows_that_cannot_be_told_by_their_key_are_not_lost() {
@@ -226,7 +229,7 @@ fn rows_that_cannot_be_told_by_their_key_are_not_lost() {
         rows.columns[0].type_oid = tokio_postgres::types::Type::TEXT.oid();
         masked(rows);
     };
-    let cases: [(&dyn Fn(&mut TableRows), &[(&str, &str)], &str); 3] = [
+    let cases: [SinkCase<'_>; 3] = [
         (&renamed, &[], "no column id"),
         (&retyped, &[], "column id has another type"),
         (&masked, &[("column.mask.hash.SHA-256.with.salt.x", "public.orders.id")], "changes column id"),
