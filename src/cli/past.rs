@@ -2,8 +2,8 @@
 
 use super::lanes::left_out;
 use crate::plan::Plan;
-use crate::record::{Outcome, Record};
-use crate::report::{NotRun, load};
+use crate::record::Record;
+use crate::report::{NotRun, SUITE_ENDING, load};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,9 +13,6 @@ const TELLING: usize = 3;
 
 /// An id begins with the moment at which it was given: `20261201-101500`.
 const MOMENT: usize = 15;
-
-/// How the names of the folders of suites end.
-const SUITE: &str = "-suite";
 
 /// A scenario's file and its cell.
 type Key = (PathBuf, String);
@@ -73,7 +70,7 @@ impl Past {
         self.runs.entry(key).or_default().push(Run {
             id: record.run.id.clone(),
             beside: beside.to_owned(),
-            passed: record.verdict.as_ref().is_some_and(|verdict| verdict.outcome == Outcome::Pass),
+            passed: record.has_passed(),
             seconds: record.run.duration,
             environment: record.environment.as_ref().map(|environment| environment.name.clone()),
         });
@@ -141,7 +138,7 @@ fn begun(lost: &Path) -> Option<String> {
 /// Whether the last run did not pass, or one beside it in its suite: with `--repeat` a suite has several.
 fn failed(runs: &[Run]) -> bool {
     let Some(last) = runs.last() else { return false };
-    let of_suite = |run: &&Run| last.beside.ends_with(SUITE) && run.beside == last.beside;
+    let of_suite = |run: &&Run| last.beside.ends_with(SUITE_ENDING) && run.beside == last.beside;
     !last.passed || runs.iter().filter(of_suite).any(|run| !run.passed)
 }
 
@@ -164,6 +161,7 @@ fn cell(matrix: &BTreeMap<String, serde_json::Value>) -> String {
 mod tests {
     use super::*;
     use crate::plan::{PlanOptions, plans};
+    use crate::record::Outcome;
     use crate::verbs::LANGUAGE;
 
     /// A file with two cells, their plans, and the record of some run.

@@ -1,7 +1,7 @@
 //! The reports that `kscen run` leaves: beside each run's result, for the suite, for CI.
 
 use super::report::store;
-use crate::ground::private;
+use crate::ground::{folder_of, private};
 use crate::record::Record;
 use crate::report::{
     Collection, NotRun, OutputFile, Reporter, RunReports, SUITE, StoredResult, SuiteRecord, figures, former_suites,
@@ -54,9 +54,8 @@ impl Reports {
     pub fn open(options: &ReportOptions) -> Result<Self, Vec<Problem>> {
         let reporter = Reporter::new(options.templates.as_deref())?;
         let open = |path: PathBuf| {
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
             // What an earlier run wrote stays until there is something new.
-            let opened = folder.map_or(Ok(()), private::create_dir_all).and_then(|()| private::append(&path));
+            let opened = private::create_dir_all(folder_of(&path)).and_then(|()| private::append(&path));
             opened.map(|file| (path.clone(), file)).map_err(|error| {
                 vec![
                     Problem::new("unwritable", format!("cannot write {}: {error}", path.display()))

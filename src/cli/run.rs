@@ -16,7 +16,7 @@ use crate::execute::interrupt::Interrupt;
 use crate::ground::plural;
 use crate::plan::{Plan, PlanOptions, plans};
 use crate::project::{Project, permit};
-use crate::report::NotRun;
+use crate::report::{NotRun, SUITE_ENDING};
 use crate::text::Problem;
 use crate::verbs::LANGUAGE;
 use clap::{Args as ClapArgs, ValueEnum};
@@ -315,5 +315,5 @@ fn begin(
 
 /// The suite's folder: named after its first run, in which it sorts like a run.
 fn suite_id(todo: &[Plan]) -> String {
-    todo.first().map_or_else(|| "suite".to_owned(), |plan| format!("{}-suite", plan.bindings.run_id))
+    todo.first().map_or_else(|| "suite".to_owned(), |plan| format!("{}{SUITE_ENDING}", plan.bindings.run_id))
 }

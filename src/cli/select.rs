@@ -1,5 +1,6 @@
 //! Which scenario files are meant.
 
+use crate::ground::folder_of;
 use crate::text::{Problem, Shelf, did_you_mean};
 use clap::Args;
 use serde_json::Value;
@@ -118,8 +119,7 @@ impl Selection {
 
 /// The same place, however it is written. Links of several names are several files.
 fn place(file: &Path) -> PathBuf {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    match (folder.canonicalize(), file.file_name()) {
+    match (folder_of(file).canonicalize(), file.file_name()) {
         (Ok(folder), Some(name)) => folder.join(name),
         _ => file.to_owned(),
     }

@@ -6,7 +6,7 @@ use crate::accounting::Class;
 use crate::judge::measure::observe;
 use crate::judge::phases::{Phase, spans};
 use crate::record::metric::{Better, MetricShape, of};
-use crate::record::{Observed, Outcome, Record, StepRecord, Unit};
+use crate::record::{Observed, Record, StepRecord, Unit};
 use crate::report::StoredResult;
 use crate::report::view::{cpu_peak, memory_peak};
 use std::collections::BTreeMap;
@@ -99,7 +99,7 @@ fn is_unpaced(step: &StepRecord) -> bool {
 type Figure = (String, Unit, Better, Seen);
 
 fn figures(record: &Record) -> Vec<Figure> {
-    let passed = record.verdict.as_ref().is_some_and(|verdict| verdict.outcome == Outcome::Pass);
+    let passed = record.has_passed();
     let own = Seen::Exactly(f64::from(u8::from(passed)));
     let mut figures = vec![(PASSED.to_owned(), Unit::Count, Better::Higher, own)];
     figures.extend(of_steps(record));

@@ -29,33 +29,35 @@ impl Sinks {
     /// What the connectors are told that read these topics; `envelopes`: these have Debezium's envelopes.
     pub(super) fn told(&self, topics: &Result<Vec<String>, String>, envelopes: bool) -> ToldSinks {
         let reads = self.all.iter().map(|sink| (sink, topics.as_ref().map_or(None, |topics| sink.reads_any(topics))));
-        let readers: Vec<(&Sink, bool)> =
-            reads.filter(|(_, reads)| *reads != Some(false)).map(|(sink, reads)| (sink, reads.is_some())).collect();
-        let first = |setting: fn(SinkRules) -> Option<String>, does: &str| {
-            readers.iter().find_map(|(sink, _)| {
-                let setting = setting(SinkRules::of(&sink.config))?;
-                Some(format!("{setting} of connector {} may {does}", sink.name))
-            })
+        let readers: Vec<(&Sink, bool, SinkRules)> = reads
+            .filter(|(_, reads)| *reads != Some(false))
+            .map(|(sink, reads)| (sink, reads.is_some(), SinkRules::of(&sink.config)))
+            .collect();
+        let first = |setting: fn(&SinkRules) -> Option<&String>, does: &str| {
+            readers
+                .iter()
+                .find_map(|(sink, _, rules)| Some(format!("{} of connector {} may {does}", setting(rules)?, sink.name)))
         };
         let kept: Vec<Option<(String, bool)>> = readers
             .iter()
-            .map(|(sink, is_sure)| sink.kept(envelopes).map(|(why, sure)| (why, sure && *is_sure)))
+            .map(|(sink, is_sure, rules)| sink.kept(rules, envelopes).map(|(why, sure)| (why, sure && *is_sure)))
             .collect();
         let deletes = match kept.iter().flatten().next() {
             None => KeptDeletes::No,
             Some((why, _)) if kept.iter().all(|kept| matches!(kept, Some((_, true)))) => KeptDeletes::Yes(why.clone()),
             Some((why, _)) => KeptDeletes::Perhaps(format!("{why}, if it is the one that writes the table")),
         };
-        let change = first(|rules| rules.may_change, "change values");
-        let does = |(sink, is_sure): &(&Sink, bool)| *is_sure && SinkRules::of(&sink.config).may_change.is_some();
-        let (changes, may_change) = if readers.iter().all(does) { (change, None) } else { (None, change) };
-        ToldSinks { deletes, may_drop: first(|rules| rules.may_drop, "leave rows out"), changes, may_change }
+        let change = first(|rules| rules.may_change.as_ref(), "change values");
+        let all_do = readers.iter().all(|(_, is_sure, rules)| *is_sure && rules.may_change.is_some());
+        let (changes, may_change) = if all_do { (change, None) } else { (None, change) };
+        let may_drop = first(|rules| rules.may_drop.as_ref(), "leave rows out");
+        ToldSinks { deletes, may_drop, changes, may_change }
     }
 }
 
 impl Sink {
     /// Why it takes no row away that was deleted, and whether that is certain.
-    fn kept(&self, envelopes: bool) -> Option<(String, bool)> {
+    fn kept(&self, rules: &SinkRules, envelopes: bool) -> Option<(String, bool)> {
         let name = &self.name;
         let of_tables =
             self.config.get("connector.class").is_some_and(|class| class.ends_with("jdbc.JdbcSinkConnector"));
@@ -63,11 +65,9 @@ impl Sink {
             let why = format!("delete.enabled of connector {name} is not `true`, so rows that were deleted stay");
             return Some((why, true));
         }
-        let (setting, is_sure) = SinkRules::of(&self.config).keeps_deleted.filter(|_| envelopes)?;
-        Some((
-            format!("{setting}.delete.tombstone.handling.mode of connector {name} keeps rows that were deleted"),
-            is_sure,
-        ))
+        let (setting, is_sure) = rules.keeps_deleted.as_ref().filter(|_| envelopes)?;
+        let why = format!("{setting}.delete.tombstone.handling.mode of connector {name} keeps rows that were deleted");
+        Some((why, *is_sure))
     }
 }
 

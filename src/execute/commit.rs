@@ -1,7 +1,7 @@
 //! The commit that the repository of a scenario stands at. Its files are read; git is not started, because what stands in a repository can
 //! have it start other programs.
 
-use crate::ground::input;
+use crate::ground::{folder_of, input};
 use std::path::{Component, Path, PathBuf};
 
 /// Most bytes of a file that names one thing.
@@ -11,8 +11,7 @@ const LONG: u64 = 16 << 20;
 
 /// The commit that is checked out where a file lies; none where that is no repository of git, has no commit yet, or cannot be read.
 pub(super) fn of(file: &Path) -> Option<String> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let folder = folder.canonicalize().ok()?;
+    let folder = folder_of(file).canonicalize().ok()?;
     let (own, marker) = folder.ancestors().map(|dir| (dir, dir.join(".git"))).find(|(_, marker)| marker.exists())?;
     let git = if marker.is_dir() { marker } else { own.join(named(&marker, "gitdir: ")?) };
     let head = line(&git.join("HEAD"))?;

@@ -1,6 +1,7 @@
 //! What all rooms stand on: small things that each needs in one way only.
 
 mod causes;
+mod folder;
 pub mod input;
 pub mod json;
 pub mod json_path;
@@ -16,6 +17,7 @@ pub mod scratch;
 pub mod trust;
 
 pub(crate) use causes::{Cause, cause, causes, innermost};
+pub(crate) use folder::folder_of;
 pub(crate) use listed::some_of;
 pub(crate) use lock::{lock, unpoisoned};
 pub(crate) use plural::plural;

@@ -112,7 +112,7 @@ pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>
         append(path)?.write_all(&bytes)?;
         return Ok(bytes.len() as u64);
     }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = super::folder_of(path);
     // Temporary files are their owner's alone.
     let mut file = tempfile::Builder::new().prefix(".kscen-new-").tempfile_in(folder)?;
     {

@@ -19,7 +19,7 @@ const STICKY: u32 = 0o1000;
 /// # Errors
 /// Where it cannot be looked at.
 pub fn distrust(path: &Path) -> io::Result<Option<String>> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = super::folder_of(path);
     let (link, target, around) = (fs::symlink_metadata(path)?, fs::metadata(path)?, fs::metadata(folder)?);
     let shown = path.display();
     if let Some(owner) = stranger(&link).or_else(|| stranger(&target)) {

@@ -29,6 +29,11 @@ impl Course {
         Some(Self { effective, undone, ready: fault.ready.unwrap_or(undone).max(undone) })
     }
 
+    /// Whether a step ran while the fault was in force.
+    pub(super) fn met(&self, step: &StepRecord) -> bool {
+        step.started < self.undone && step.ended > self.effective
+    }
+
     /// From its beginning until the service was ready again.
     pub(super) fn whole(&self) -> Range<f64> {
         self.effective..self.ready

@@ -47,8 +47,7 @@ fn is_satisfied(report: &ConsumeReport) -> bool {
 
 /// Whether a program under test ran while a fault was in force: what that writes is late when its brokers are away.
 pub(super) fn feeds_programs(record: &Record, course: &Course) -> bool {
-    let across = |step: &StepRecord| step.started < course.undone && step.ended > course.effective;
-    record.steps.iter().any(|step| step.runs && across(step))
+    record.steps.iter().any(|step| step.runs && course.met(step))
 }
 
 /// Whether a reader had read something before a fault and, of a group, held a partition when it began.
@@ -78,14 +77,14 @@ pub(super) fn piped(
     course: &Course,
     by_messages: bool,
 ) -> Recovered {
-    let Course { effective, undone, .. } = *course;
+    let undone = course.undone;
     if seconds_of(report.start_us) > undone || load.ended <= undone {
         return Recovered::NotConcerned;
     }
     if let Some(flow) = &report.changes {
         return flowed(load, report, flow, course);
     }
-    let across = || record.steps.iter().filter(|step| step.started < undone && step.ended > effective);
+    let across = || record.steps.iter().filter(|step| course.met(step));
     let mut feeds: Vec<&StepRecord> = across().filter(|step| step.work() == Work::ChangesRows).collect();
     if feeds.is_empty() && by_messages {
         feeds = across().filter(|step| step.produced.is_some()).collect();

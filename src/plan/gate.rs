@@ -6,7 +6,7 @@ use crate::compare::{Gate, Gated, Margin, are_apart, conditions, margin, measure
 use crate::ground::input::InputError;
 use crate::ground::some_of;
 use crate::record::metric::{Better, METRICS, Metric, named};
-use crate::record::{Observed, Outcome, Unit};
+use crate::record::{Observed, Unit};
 use crate::report::{StoredResult, Unusable, load_each};
 use crate::scenario::units::{Bytes, Count, Length, Rate};
 use crate::scenario::{CompareClause, MarginClause};
@@ -81,7 +81,7 @@ impl BaselineRun {
             started: record.run.started.clone(),
             file: record.run.file.clone(),
             matrix: record.run.matrix.clone(),
-            passed: record.verdict.as_ref().is_some_and(|verdict| verdict.outcome == Outcome::Pass),
+            passed: record.has_passed(),
             conditions: conditions(record),
             figures: metrics.iter().map(figure).collect(),
         }

@@ -7,7 +7,7 @@ use super::serving::ServeSettings;
 use super::veil::Veil;
 use crate::environment::{AnyKind, Endpoints, Grant, Site, builtin};
 use crate::ground::trust::distrust;
-use crate::ground::{input, some_of};
+use crate::ground::{folder_of, input, some_of};
 use crate::plan::Bindings;
 use crate::scenario::schema::generate;
 use crate::text::{Origin, Problem, Redactor, did_you_mean, escape};
@@ -127,7 +127,7 @@ impl Project {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
+        let folder = folder_of(&path).to_owned();
         Self::choose(file, folder, environment, Some(&origin), hidden)
     }
 

@@ -9,7 +9,7 @@ use super::service::ServiceRecord;
 use super::slot::SlotRecord;
 use super::step::{Failure, StepRecord};
 use super::strain::MachineSample;
-use super::verdict::Verdict;
+use super::verdict::{Outcome, Verdict};
 use super::worker::WorkerRecord;
 use crate::environment::{EnvironmentInfo, LogLine};
 use crate::record::Stamp;
@@ -153,6 +153,11 @@ pub struct Record {
 }
 
 impl Record {
+    /// Whether it came to its end, with a pass.
+    pub fn has_passed(&self) -> bool {
+        self.verdict.as_ref().is_some_and(|verdict| verdict.outcome == Outcome::Pass)
+    }
+
     /// The step of that id.
     pub fn step(&self, id: &str) -> Option<&StepRecord> {
         self.steps.iter().find(|step| step.id == id)

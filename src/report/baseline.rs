@@ -12,12 +12,12 @@ use super::output::OutputFile;
 use super::reporter::Reporter;
 use super::score::Dashboard;
 use super::stored::{Collection, StoredResult};
-use super::suite_record::NotRun;
+use super::suite_record::{NotRun, SUITE_ENDING};
 use super::svg;
 use super::timeline::timeline;
 use super::view::{cell, started};
 use crate::ground::plural;
-use crate::record::{Outcome, Quantity, Record, Unit};
+use crate::record::{Quantity, Record, Unit};
 use crate::scenario::BaselineReport;
 use crate::text::Problem;
 use copied::{AskedRow, CopyRow};
@@ -110,21 +110,17 @@ fn newest(found: &Collection) -> Vec<&StoredResult> {
     for stored in &found.runs {
         // Runs come in the order of their start, so the last one stays.
         let known = by_cell.entry((stem(&stored.record), cell(&stored.record))).or_insert(stored);
-        if !(passed(&stored.record) && !passed(&known.record) && are_repeats(known, stored)) {
+        if !(stored.record.has_passed() && !known.record.has_passed() && are_repeats(known, stored)) {
             *known = stored;
         }
     }
     by_cell.into_values().collect()
 }
 
-fn passed(record: &Record) -> bool {
-    record.verdict.as_ref().is_some_and(|verdict| verdict.outcome == Outcome::Pass)
-}
-
 /// Whether two runs of one scenario are of one suite: of several repeats that of which one did not pass has not passed.
 fn are_repeats(one: &StoredResult, other: &StoredResult) -> bool {
     let suite = |run: &StoredResult| run.folder.parent().map(std::path::Path::to_owned);
-    let is_suite = |folder: &std::path::PathBuf| folder.to_string_lossy().ends_with("-suite");
+    let is_suite = |folder: &std::path::PathBuf| folder.to_string_lossy().ends_with(SUITE_ENDING);
     suite(one).filter(is_suite).is_some_and(|folder| suite(other) == Some(folder))
 }
 
@@ -284,6 +280,7 @@ fn advice_rows(records: &[&Record]) -> Vec<AdviceRow> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Outcome;
 
     #[test]
     fn a_repeat_that_did_not_pass_is_not_behind_a_later_one_that_did() {

@@ -32,7 +32,7 @@ pub use markdown::escape as escape_markdown;
 pub use output::OutputFile;
 pub use reporter::{Reporter, RunReports};
 pub use stored::{Collection, EVENTS, RESULT, StoredResult, Unusable, former_suites, load, load_each};
-pub use suite_record::{NotRun, SUITE, SuiteRecord};
+pub use suite_record::{NotRun, SUITE, SUITE_ENDING, SuiteRecord};
 pub use trend::figures;
 
 #[cfg(test)]

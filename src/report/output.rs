@@ -1,6 +1,6 @@
 //! What a report consists of: bytes under names. Reporters return them, one owner writes them.
 
-use crate::ground::private;
+use crate::ground::{folder_of, private};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -25,8 +25,7 @@ impl OutputFile {
     /// Where it cannot be written.
     pub fn write(&self, folder: &Path) -> io::Result<PathBuf> {
         let path = folder.join(&self.path);
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        private::create_dir_all(parent)?;
+        private::create_dir_all(folder_of(&path))?;
         private::replace(&path, |writer| writer.write_all(&self.bytes))?;
         Ok(path)
     }

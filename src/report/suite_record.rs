@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// Name of the file.
 pub const SUITE: &str = "suite.json";
+/// How the names of the folders of suites end.
+pub const SUITE_ENDING: &str = "-suite";
 /// Suites before that a page looks back at.
 pub(super) const BACK: usize = 10;
 

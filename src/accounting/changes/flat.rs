@@ -369,9 +369,7 @@ impl History {
             |index: &&usize| (lane.entries[**index].change.op == RowOp::Delete) == (told.op == Some(Op::Delete));
         found.or_else(|| later().filter(open).find(same_kind)).or_else(|| all().find(same_kind)).copied()
     }
-}
 
-impl History {
     /// The change of a record where only its order decides: whoever sends again goes on from change to change, and no row is deleted twice.
     fn again(&self, lane: &ConnectorLane<'_>, told: &Told<'_>, from: usize) -> Option<usize> {
         if lane.scope.rules.scatters().is_some() {

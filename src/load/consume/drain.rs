@@ -1,8 +1,6 @@
 //! Reading to the end of the log.
 
 use super::job::ConsumeJob;
-use crate::kafka::OffsetReader;
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// A drain without a message for so long, or for its whole turn, looks at the log again: records may have been deleted, partitions added, the log may
@@ -88,7 +86,7 @@ impl ConsumeJob {
         // Positions first: only then does an end below one of them tell that the log has become shorter.
         let positions = self.shared.books().account.positions();
         let Ok(stable) = self.offsets.ends(topic, &partitions, left()) else { return false };
-        let Some(high) = self.highs(&partitions, &stable, left()) else { return false };
+        let Some(high) = self.shared.highs(&partitions, &stable, left()) else { return false };
         // Last: ends of a log that was replaced meanwhile are none of this one.
         if !self.shared.look_at_logs(true) {
             return false;
@@ -99,22 +97,6 @@ impl ConsumeJob {
         }
         books.account.drain_to_stable(&stable, &high);
         true
-    }
-
-    /// The offsets behind the last message: for a reader that stops at the last stable one they lie behind open transactions.
-    fn highs(&self, partitions: &[i32], stable: &BTreeMap<i32, i64>, limit: Duration) -> Option<BTreeMap<i32, i64>> {
-        if !self.shared.spec.read_committed {
-            return Some(stable.clone());
-        }
-        let spec = &self.shared.spec;
-        let reader = match self.all_offsets.get() {
-            Some(reader) => reader,
-            None => {
-                let reader = OffsetReader::new(&spec.connection, false, spec.logs.clone()).ok()?;
-                self.all_offsets.get_or_init(|| reader)
-            }
-        };
-        reader.ends(&spec.topic, partitions, limit).ok()
     }
 
     /// Positions below the start of the log move there: nothing is left to be read before it, and the client does not

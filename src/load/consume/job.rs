@@ -19,8 +19,8 @@ use crate::record::health::process_cpu_us;
 use crate::record::{ConsumeReport, LifeEnd, LiveFigures, RunClock};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -82,8 +82,6 @@ pub struct ConsumeJob {
     pub(super) members: Vec<(Arc<Orders>, Option<MemberThread>)>,
     monitor: Option<JoinHandle<()>>,
     pub(super) offsets: OffsetReader,
-    /// Of a reader that stops at the last stable offset: what asks for the end behind it.
-    pub(super) all_offsets: OnceLock<OffsetReader>,
     effective_config: BTreeMap<String, String>,
     /// The id of the cluster, where members elsewhere have to reach it and it is known.
     cluster: Option<String>,
@@ -111,17 +109,7 @@ impl ConsumeJob {
         let cpu_us = all_cpu_us(&spec);
         let shared = Arc::new(Shared::new(spec, clock, books, partitions, &effective_config));
         let members = (0..shared.spec.members).map(|_| (Arc::default(), None)).collect();
-        let mut job = Self {
-            shared,
-            members,
-            monitor: None,
-            offsets,
-            all_offsets: OnceLock::new(),
-            effective_config,
-            cluster,
-            cpu_us,
-            start_us,
-        };
+        let mut job = Self { shared, members, monitor: None, offsets, effective_config, cluster, cpu_us, start_us };
         let positions = match job.shared.spec.from {
             ReadFrom::End => ends,
             ReadFrom::Start | ReadFrom::Committed => {
@@ -384,7 +372,6 @@ impl ConsumeJob {
             members,
             monitor: None,
             offsets,
-            all_offsets: OnceLock::new(),
             effective_config: BTreeMap::new(),
             cluster: None,
             cpu_us: 0,

@@ -37,7 +37,6 @@ enum Left {
 /// How long a reader that asks for more is waited for, once every sender is over.
 #[derive(Default)]
 struct Beyond {
-    all: Option<OffsetReader>,
     /// Since when an open transaction is known to hold something back.
     held_back: Option<Instant>,
     /// Since when others of its group are known to have all that is left.
@@ -48,7 +47,7 @@ impl Beyond {
     /// Whether nothing is to come any more, or it was waited for long enough.
     fn is_over(&mut self, left: Option<Left>, shared: &Shared, offsets: &OffsetReader) -> bool {
         if left == Some(Left::Nothing) {
-            let held = self.holds_back(shared, offsets);
+            let held = holds_back(shared, offsets);
             return self.gives_up(held, Instant::now());
         }
         self.held_back = None;
@@ -65,20 +64,6 @@ impl Beyond {
         now.saturating_duration_since(*self.of_strangers.get_or_insert(now)) >= OF_STRANGERS
     }
 
-    /// Whether the log goes on behind the last stable offsets; `None` where the cluster does not tell.
-    fn holds_back(&mut self, shared: &Shared, offsets: &OffsetReader) -> Option<bool> {
-        let (spec, partitions) = (&shared.spec, shared.partitions());
-        if !spec.read_committed {
-            return Some(false);
-        }
-        let stable = offsets.ends(&spec.topic, &partitions, ANSWER).ok()?;
-        if self.all.is_none() {
-            self.all = OffsetReader::new(&spec.connection, false, spec.logs.clone()).ok();
-        }
-        let high = self.all.as_ref()?.ends(&spec.topic, &partitions, ANSWER).ok()?;
-        Some(high.iter().any(|(partition, end)| stable.get(partition).is_none_or(|stable| stable < end)))
-    }
-
     fn gives_up(&mut self, held: Option<bool>, now: Instant) -> bool {
         match held {
             Some(false) => true,
@@ -86,6 +71,17 @@ impl Beyond {
             None => false,
         }
     }
+}
+
+/// Whether the log goes on behind the last stable offsets; `None` where the cluster does not tell.
+fn holds_back(shared: &Shared, offsets: &OffsetReader) -> Option<bool> {
+    let (spec, partitions) = (&shared.spec, shared.partitions());
+    if !spec.read_committed {
+        return Some(false);
+    }
+    let stable = offsets.ends(&spec.topic, &partitions, ANSWER).ok()?;
+    let high = shared.highs(&partitions, &stable, ANSWER)?;
+    Some(high.iter().any(|(partition, end)| stable.get(partition).is_none_or(|stable| stable < end)))
 }
 
 /// Runs until the reader is finished.

@@ -14,6 +14,32 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+/// What a reader of a test is: of a group with so many members, or alone.
+pub(crate) fn spec(run: &Arc<RunIdentity>, group: Option<&str>, members: usize) -> ConsumeSpec {
+    ConsumeSpec {
+        name: "reader".to_owned(),
+        topic: "t".to_owned(),
+        from: ReadFrom::Start,
+        group: group.map(str::to_owned),
+        members,
+        until: ReadLimit::default(),
+        commit: CommitMode::None,
+        read_committed: false,
+        cooperative: false,
+        connection: BTreeMap::new(),
+        config: BTreeMap::new(),
+        run: Arc::clone(run),
+        tap: None,
+        counts_own: true,
+        senders_over: None,
+        tamper: None,
+        sample_limit: 100,
+        logs: LogSink::default(),
+        detail: Detail::default(),
+        afar: None,
+    }
+}
+
 /// A reader without a cluster.
 pub(crate) struct RehearsedReader(Arc<Shared>);
 
@@ -30,28 +56,7 @@ impl RehearsedReader {
         (group, members): (Option<&str>, usize),
         afar: Option<Arc<dyn Afar>>,
     ) -> Self {
-        let spec = ConsumeSpec {
-            name: "reader".to_owned(),
-            topic: "t".to_owned(),
-            from: ReadFrom::Start,
-            group: group.map(str::to_owned),
-            members,
-            until: ReadLimit::default(),
-            commit: CommitMode::None,
-            read_committed: false,
-            cooperative: false,
-            connection: BTreeMap::new(),
-            config: BTreeMap::new(),
-            run: Arc::clone(run),
-            tap: None,
-            counts_own: true,
-            senders_over: None,
-            tamper: None,
-            sample_limit: 100,
-            logs: LogSink::default(),
-            detail: Detail::default(),
-            afar,
-        };
+        let spec = ConsumeSpec { afar, ..spec(run, group, members) };
         let mut account = ReaderAccount::new(Arc::clone(run), "t", spec.group.clone(), false);
         account.step = spec.name.clone();
         let books = Books::new(account, &spec.detail);

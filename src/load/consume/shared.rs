@@ -7,11 +7,13 @@ use super::log_look::LogLook;
 use super::reader_figures::LiveConsume;
 use crate::accounting::{Beside, ReaderAccount};
 use crate::ground::lock;
+use crate::kafka::OffsetReader;
 use crate::load::afar::{FarOrder, FarUnit, UnitJournal};
 use crate::record::RunClock;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::time::Duration;
 
 /// What the threads of a reader share.
 pub(super) struct Shared {
@@ -32,6 +34,8 @@ pub(super) struct Shared {
     look: Option<LogLook>,
     /// Tells whether the group has anything for a member; only where nobody else does.
     pub(super) group_look: Option<GroupLook>,
+    /// Of a reader that stops at the last stable offset: what asks for the end behind it.
+    all_offsets: OnceLock<OffsetReader>,
     /// Where everything is written down for whoever has the accounts.
     pub(super) journal: Option<UnitJournal>,
     /// Members of which is heard from afar.
@@ -61,9 +65,30 @@ impl Shared {
             look_again: AtomicU64::new(0),
             finished: AtomicBool::new(false),
             prepared_us: AtomicU64::new(0),
+            all_offsets: OnceLock::new(),
             journal: None,
             units: Mutex::default(),
         }
+    }
+
+    /// The offsets behind the last message: for a reader that stops at the last stable one they lie behind open transactions.
+    pub(super) fn highs(
+        &self,
+        partitions: &[i32],
+        stable: &BTreeMap<i32, i64>,
+        limit: Duration,
+    ) -> Option<BTreeMap<i32, i64>> {
+        if !self.spec.read_committed {
+            return Some(stable.clone());
+        }
+        let reader = match self.all_offsets.get() {
+            Some(reader) => reader,
+            None => {
+                let reader = OffsetReader::new(&self.spec.connection, false, self.spec.logs.clone()).ok()?;
+                self.all_offsets.get_or_init(|| reader)
+            }
+        };
+        reader.ends(&self.spec.topic, partitions, limit).ok()
     }
 
     /// The same, for whoever has the accounts.

@@ -8,7 +8,7 @@ use crate::judge::delivery::{forbidden, none};
 use crate::judge::measure::observe;
 use crate::record::counts;
 use crate::record::metric::Work;
-use crate::record::{DeliveryRecord, Observed, Outcome, Quantity, Record, Unit};
+use crate::record::{DeliveryRecord, Observed, Quantity, Record, Unit};
 use crate::report::command;
 use crate::report::judged::client_properties;
 use crate::report::totals::{ClassTotal, class_total, counted};
@@ -116,7 +116,7 @@ impl RunSection {
 
 /// Figures that look like a failure beside a verdict that passes: why they are none.
 fn explained(record: &Record) -> Vec<String> {
-    let passes = record.verdict.as_ref().is_some_and(|verdict| verdict.outcome == Outcome::Pass);
+    let passes = record.has_passed();
     if !passes {
         return Vec::new();
     }

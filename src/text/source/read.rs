@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::parse::{parse_as, too_large};
 use super::{Located, MAX_BYTES};
+use crate::ground::folder_of;
 use crate::ground::input::{self, Fence, InputError, PROJECT};
 use crate::text::{Place, Problem, SourceText, Span, did_you_mean, withheld};
 
@@ -87,10 +88,7 @@ fn missing(path: &Path) -> Problem {
     const LISTED: usize = 10;
 
     let problem = Problem::new("no-such-file", format!("there is no file {}", path.display()));
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(path);
     let Ok(entries) = folder.read_dir() else {
         return problem.help(format!("there is no folder {} either", folder.display()));
     };

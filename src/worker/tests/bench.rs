@@ -3,7 +3,8 @@
 use crate::accounting::{KeySpec, RunIdentity, Schedule};
 use crate::kafka::LogSink;
 use crate::load::afar::Afar;
-use crate::load::consume::{CommitMode, ReadFrom, ReadLimit, Tap};
+use crate::load::consume::rehearsal::spec;
+use crate::load::consume::{CommitMode, Tap};
 use crate::load::payload::Sizes;
 use crate::load::produce::Acks;
 use crate::load::{ConsumeJob, ConsumeSpec, PayloadSpec, ProduceJob, ProduceSpec};
@@ -93,26 +94,13 @@ impl Bench {
     ) -> ConsumeSpec {
         ConsumeSpec {
             name: group.unwrap_or("alone").to_owned(),
-            topic: "t".to_owned(),
-            from: ReadFrom::Start,
-            group: group.map(str::to_owned),
-            members,
-            until: ReadLimit::default(),
             commit: if group.is_some() { CommitMode::After } else { CommitMode::None },
-            read_committed: false,
-            cooperative: false,
             connection: self.connection(),
             // The mock cluster rebalances when a session is over.
             config: BTreeMap::from([("session.timeout.ms".to_owned(), "6000".to_owned())]),
-            run: Arc::clone(&self.run),
             tap,
-            counts_own: true,
-            senders_over: None,
-            tamper: None,
-            sample_limit: 100,
-            logs: LogSink::default(),
-            detail: Detail::default(),
             afar,
+            ..spec(&self.run, group, members)
         }
     }
 }
